@@ -1,0 +1,57 @@
+# Every target sets up what it needs: `make demo` and `make test` start from nothing but python3 (with venv) and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml constraints.txt
+
+# Prints what is wrong with $(PYTHON), in one line, or nothing.
+define probe_python
+command -v '$(PYTHON)' >/dev/null 2>&1 || { echo "'$(PYTHON)' was not found: install Python 3.11 or newer, or run make PYTHON=/path/to/python3"; exit; }; \
+'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { echo "'$(PYTHON)' is too old or does not run: Python 3.11 or newer is needed, run make PYTHON=/path/to/python3"; exit; }; \
+'$(PYTHON)' -c 'import venv, ensurepip' >/dev/null 2>&1 || echo "'$(PYTHON)' has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"
+endef
+
+.PHONY: help demo test lint lab bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+
+demo: $(VENV)/lab.stamp ## run the photo service, in real and in simulated time
+	$(BIN)/edri-sim demo
+
+test: lint ## lint, then run every test and notebook
+	$(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg
+
+lint: $(VENV)/dev.stamp ## check style, types and the walls between the modules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lab: $(VENV)/lab.stamp ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+bench: $(VENV)/dev.stamp ## measure against the peers, each in its own environment
+	$(BIN)/python benchmarks/run.py
+
+clean: ## remove the environments and the caches
+	rm -rf $(VENV) benchmarks/.env .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(if $(problem),$(error $(problem)))
+	'$(PYTHON)' -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/build.stamp: $(INPUTS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	touch $@
+
+$(VENV)/%.stamp: $(VENV)/build.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[$(extras)]'
+	touch $@
+
+$(BIN)/python: problem = $(shell $(probe_python))
+$(VENV)/lab.stamp: extras = lab
+$(VENV)/dev.stamp: extras = all,dev

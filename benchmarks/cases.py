@@ -1,0 +1,113 @@
+"""The table of cases: what is measured, against whom, and what we must reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+LOWER: Literal["lower"] = "lower"
+HIGHER: Literal["higher"] = "higher"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Someone to be measured against: the module of its side, what pip installs, and the Python that it needs."""
+
+    side: str
+    requirement: str | None = None
+    python: tuple[int, int] = (3, 11)
+
+    @property
+    def distribution(self) -> str | None:
+        """The name that the requirement pins."""
+        return self.requirement.partition("==")[0] if self.requirement else None
+
+
+PEERS: dict[str, Peer] = {
+    "edri": Peer("edri", "edri==2026.10.4", (3, 12)),
+    "xoscar": Peer("xoscar", "xoscar==0.12.2"),
+    "pykka": Peer("pykka", "pykka==4.5.0"),
+    "limit": Peer("limit"),
+    "simpy": Peer("simpy", "simpy==4.1.2"),
+    "asimpy": Peer("asimpy", "asimpy==0.20.0"),
+    "salabim": Peer("salabim", "salabim==26.0.9"),
+    "happysim": Peer("happysim", "happysim==0.2.5", (3, 13)),
+}
+LOOP = "uvloop==0.23.0"
+"""The event loop of every asyncio side, limit and ours included, so that no loop is compared with another."""
+
+
+@dataclass(frozen=True)
+class Ours:
+    """One way in which we run a case: a row's name, our side and its case, and the least ratio to each peer."""
+
+    name: str
+    side: str
+    case: str
+    must: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured in one go: our ways and the peers, run in turn."""
+
+    unit: str
+    better: Literal["lower", "higher"]
+    ours: tuple[Ours, ...]
+    peers: tuple[str, ...]
+    show_runs: bool = False
+    """Whether every run counts, and not the median alone: then a note lists them."""
+
+
+CASES: dict[str, Case] = {
+    "request-sequence": Case(
+        "us",
+        LOWER,
+        (
+            Ours("request in process, in sequence, p50", "ours", "request-sequence", {"xoscar": 1.0}),
+            Ours("the same, by a plain def worker", "ours", "request-sequence-worker", {"xoscar": 1.0}),
+        ),
+        ("edri", "xoscar", "limit"),
+    ),
+    "request-outstanding": Case(
+        "requests/s",
+        HIGHER,
+        (Ours("request in process, 100 outstanding", "ours", "request-outstanding", {"pykka": 1.0, "edri": 15.0}),),
+        ("edri", "pykka", "limit"),
+    ),
+    "notify-fan-out": Case(
+        "deliveries/s",
+        HIGHER,
+        (Ours("1 notification to 10 subscribers", "ours", "notify-fan-out", {"pykka": 1.0}),),
+        ("edri", "pykka", "limit"),
+    ),
+    "notify-burst": Case(
+        "lost of 20,000",
+        LOWER,
+        (Ours("burst of notifications to 1 subscriber", "ours", "notify-burst"),),
+        ("edri",),
+        show_runs=True,
+    ),
+    "process-sequence": Case(
+        "us",
+        LOWER,
+        (Ours("process worker, in sequence, p50", "ours", "process-sequence", {"xoscar": 1.0}),),
+        ("edri", "xoscar", "limit"),
+    ),
+    "process-outstanding": Case(
+        "requests/s",
+        HIGHER,
+        (Ours("process worker, 100 outstanding", "ours", "process-outstanding", {"xoscar": 2.0}),),
+        ("edri", "xoscar", "limit"),
+    ),
+    "simulated-requests": Case(
+        "requests/s",
+        HIGHER,
+        (
+            Ours("simulated requests, full trace", "ours_simulated", "simulated-requests", {"simpy": 0.7}),
+            Ours("simulated requests, no trace", "ours_simulated", "simulated-requests-untraced", {"simpy": 1.0}),
+        ),
+        ("simpy", "asimpy", "salabim", "happysim"),
+    ),
+}

@@ -1,0 +1,107 @@
+"""edri-sim: event-driven systems that run unchanged in real time and in simulated time.
+
+Every public name lives here. Each is loaded on first use, so that ``import edri_sim`` costs nothing and a worker
+process loads only what it needs.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from edri_sim import host
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from edri_sim import service as service
+    from edri_sim.codec import NanFloat as NanFloat
+    from edri_sim.errors import DeadlineExceeded as DeadlineExceeded
+    from edri_sim.errors import EdriError as EdriError
+    from edri_sim.errors import HandlerError as HandlerError
+    from edri_sim.errors import NodeStopped as NodeStopped
+    from edri_sim.errors import NoRoute as NoRoute
+    from edri_sim.errors import Overloaded as Overloaded
+    from edri_sim.errors import ProviderLost as ProviderLost
+    from edri_sim.errors import RequestError as RequestError
+    from edri_sim.events import Notification as Notification
+    from edri_sim.events import Request as Request
+    from edri_sim.events import Tunnel as Tunnel
+    from edri_sim.events import event as event
+    from edri_sim.host import Host as Host
+    from edri_sim.managers.blocking import sleep as sleep
+    from edri_sim.managers.manager import Manager as Manager
+    from edri_sim.managers.pool import Pool as Pool
+    from edri_sim.managers.worker import Worker as Worker
+    from edri_sim.managers.worker import handles as handles
+    from edri_sim.node import Node as Node
+    from edri_sim.node import part as part
+    from edri_sim.realtime.launch import serve as serve
+    from edri_sim.routing.deadletter import DeadLetter as DeadLetter
+    from edri_sim.run import Run as Run
+    from edri_sim.settings import Settings as Settings
+    from edri_sim.simulation.simulate import Simulation as Simulation
+    from edri_sim.topology import Topology as Topology
+
+_HOME = {
+    "DeadLetter": "edri_sim.routing.deadletter",
+    "DeadlineExceeded": "edri_sim.errors",
+    "EdriError": "edri_sim.errors",
+    "HandlerError": "edri_sim.errors",
+    "Host": "edri_sim.host",
+    "Manager": "edri_sim.managers.manager",
+    "NanFloat": "edri_sim.codec",
+    "NoRoute": "edri_sim.errors",
+    "Node": "edri_sim.node",
+    "NodeStopped": "edri_sim.errors",
+    "Notification": "edri_sim.events",
+    "Overloaded": "edri_sim.errors",
+    "Pool": "edri_sim.managers.pool",
+    "ProviderLost": "edri_sim.errors",
+    "Request": "edri_sim.events",
+    "RequestError": "edri_sim.errors",
+    "Run": "edri_sim.run",
+    "Settings": "edri_sim.settings",
+    "Simulation": "edri_sim.simulation.simulate",
+    "Topology": "edri_sim.topology",
+    "Tunnel": "edri_sim.events",
+    "Worker": "edri_sim.managers.worker",
+    "event": "edri_sim.events",
+    "handles": "edri_sim.managers.worker",
+    "part": "edri_sim.node",
+    "serve": "edri_sim.realtime.launch",
+    "sleep": "edri_sim.managers.blocking",
+}
+
+_MODULES = ("service",)
+
+__all__ = [*_HOME, *_MODULES]  # one table says where each name lives, and it is the list too
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module, and keep it, so that this runs once for each name."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _local_host(settings: Settings) -> Host:
+    from edri_sim.realtime.host import LocalHost
+
+    return LocalHost(settings)
+
+
+# A library says nothing unless the program asks for its logs.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+# The one place that knows both sides: components ask for "the host I run on", and never import real time themselves.
+host.set_default_host(_local_host)

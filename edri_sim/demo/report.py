@@ -1,0 +1,204 @@
+"""The report: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from edri_sim.demo import drawings
+from edri_sim.demo.figures import Group, compare, photo_rate
+from edri_sim.demo.inputs import credit
+from edri_sim.demo.photos import DESCRIBERS, Card
+from edri_sim.demo.recording import Recording
+from edri_sim.demo.show import Show, Side
+from edri_sim.viz.theme import data_uri, image
+
+_NETWORK = (
+    "the components of the photo service and their events",
+    "Follow a photo from left to right. Your program asks for it with Prepare; the manager Photos sends Resize to a "
+    "process and Describe to a thread, and then tells Progress and Index with one Thumbnailed. The numbers are events "
+    "of the real part; the simulated part ran this same topology.",
+)
+_LATENCY = (
+    "latency curves, real and simulated, for each event type",
+    "The further left a curve, the faster; where the two curves lie close, the simulation foretold the real service. "
+    "The circle is the latency that half of the events kept (p50), the diamond the one that 95 in 100 kept (p95). "
+    "Latency includes waiting in a queue.",
+)
+_BUSY = (
+    "utilisation of the pools, real and simulated",
+    "The pool whose real bar is longest holds up the rest: more of those workers, or cores for them, would bring more "
+    "photos per second. Busy includes waiting for a core: an operating system shares the cores out in slices, whereas "
+    "a simulated core finishes what it began, so that there the short Describe waits longer and the long Resize less.",
+)
+"""For each picture what it shows, for those who cannot see it, and what to see in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that the report is about. ``version`` is this package's, ``python`` the interpreter's."""
+
+    show: Show
+    real: Side
+    simulated: Side
+    recording: Recording
+    version: str
+    python: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether every photo was answered in both parts."""
+        wanted = self.show.load.requests
+        return all(len(side.answers.cards) == wanted for side in (self.real, self.simulated))
+
+    @property
+    def errors(self) -> list[str]:
+        """What went wrong in either part, a line for each photo."""
+        sides = (self.real, self.simulated)
+        found = {path: text for side in sides for path, text in side.answers.errors.items()}
+        return [text if Path(path).name in text else f"{Path(path).name}: {text}" for path, text in found.items()]
+
+    @property
+    def groups(self) -> list[Group]:
+        """The figures, real beside simulated."""
+        return compare(self.real, self.simulated, self.recording)
+
+
+def page(result: Result) -> str:
+    """The whole page."""
+    style = files("edri_sim.demo").joinpath("page.css").read_text(encoding="utf-8")
+    parts = [_head(result), _errors(result), _pictures(result), _table(result.groups), _summaries(result)]
+    body = "\n".join([*parts, _sheet(result.real.answers.cards), _method(result)])
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>edri-sim demo: one photo service, two loops</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _head(result: Result) -> str:
+    load = result.show.load
+    real, simulated = result.real, result.simulated
+    verdict = (
+        f'<p class="good">Every photo was answered in both parts: {load.requests} of {load.requests}.</p>'
+        if result.complete
+        else f'<p class="bad">Not every photo was answered: {len(real.answers.cards)} of {load.requests} in real time, '
+        f"{len(simulated.answers.cards)} of {load.requests} in simulated time.</p>"
+    )
+    ratio = photo_rate(simulated.run) / photo_rate(real.run) if photo_rate(real.run) else 0.0
+    tiles = [
+        (str(len(load.photos)), f"photos, asked for {load.rounds} times each"),
+        (f"{photo_rate(real.run):.3g} / s", "photos in real time"),
+        (f"{photo_rate(simulated.run):.3g} / s", "photos in simulated time"),
+        (f"{ratio:.2f}", "simulated rate / real rate"),
+        (f"{simulated.wall:.2g} s", f"to simulate {simulated.run.duration:.3g} s"),
+    ]
+    boxes = "".join(f'<div class="tile"><b>{head}</b><span>{words}</span></div>' for head, words in tiles)
+    return (
+        "<h1>One photo service, two loops</h1>\n"
+        f'<p class="faint">edri-sim {escape(result.version)}, Python {escape(result.python)}, '
+        f"{result.show.machine.cores} cores, {result.show.workers} worker processes, {load.clients} clients, "
+        f"seed {result.show.seed}</p>\n{verdict}\n"
+        f'<div class="tiles">{boxes}</div>'
+    )
+
+
+def _errors(result: Result) -> str:
+    lines = "".join(f"<li>{escape(text)}</li>" for text in result.errors)
+    return f"<h2>Answered with an error</h2>\n<ul>{lines}</ul>" if lines else ""
+
+
+def _figure(heading: str, svg: bytes, alt: str, caption: str) -> str:
+    picture = f'<div class="paper">{image(svg, alt)}</div>'
+    return f"<h2>{heading}</h2>\n<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+
+
+def _pictures(result: Result) -> str:
+    real, simulated = result.real.run, result.simulated.run
+    shown = [_figure("What ran", drawings.network(real, result.show.topology), *_NETWORK)]
+    if result.real.answers.cards:
+        shown.append(_figure("How long it took", drawings.latency(real, simulated), *_LATENCY))
+    shown.append(_figure("Who was busy", drawings.utilisation(real, simulated), *_BUSY))
+    return "\n".join(shown)
+
+
+def _table(groups: Sequence[Group]) -> str:
+    rows = []
+    for group in groups:
+        rows.append(f'<tr class="group"><th colspan="4">{escape(group.heading)}</th></tr>')
+        rows += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in group.lines]
+    head = '<th></th><th class="real">real</th><th class="simulated">simulated</th><th>simulated / real</th>'
+    return f'<h2>Side by side</h2>\n<div class="card"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _summaries(result: Result) -> str:
+    cells = "".join(
+        f'<div class="card"><h3 class="{css}">{heading}</h3><pre>{escape(side.run.summary())}</pre></div>'
+        for css, heading, side in (
+            ("real", "Real time", result.real),
+            ("simulated", "Simulated time", result.simulated),
+        )
+    )
+    return f'<h2>The two summaries</h2>\n<div class="two">{cells}</div>'
+
+
+def _sheet(cards: Sequence[Card]) -> str:
+    latest = {card.path: card for card in cards}
+    photos = "".join(_photo(latest[path]) for path in sorted(latest))
+    return (
+        f'<h2>The thumbnails</h2>\n<div class="sheet">{photos}</div>\n'
+        "<p>Made by the worker processes; the threads found the colours under each, and its fingerprint.</p>\n"
+        f'<p class="faint">{credit(list(latest))}</p>'
+    )
+
+
+def _photo(card: Card) -> str:
+    name, small, seen = Path(card.path).name, card.thumbnail, card.description
+    swatches = "".join(f'<i style="background:{escape(colour)}"></i>' for colour in seen.palette)
+    return (
+        f'<div class="photo"><img src="{data_uri("image/jpeg", small.jpeg)}" alt="{escape(name, quote=True)}">'
+        f'<div class="swatches">{swatches}</div><div class="words">{escape(name)}<br>'
+        f'<span class="faint">{small.width} by {small.height}<br><code>{escape(seen.fingerprint)}</code></span>'
+        "</div></div>"
+    )
+
+
+def _method(result: Result) -> str:
+    recording, show = result.recording, result.show
+    points = [
+        f"Both parts run one Topology object, under the same {show.load.clients} clients: each asks for the next photo "
+        "as soon as its last one is answered. The photos come in the same order.",
+        "Measured in the real part: the CPU seconds of each run of a handler, by the clock of its own thread, so that "
+        "waiting for a core does not count. In the simulation waiting comes from the model: "
+        f"{show.machine.cores} cores, {show.workers} processes, {DESCRIBERS} threads that share a GIL.",
+        f"Mean CPU time: Resize {_ms(recording.resize)}, Describe {_ms(recording.describe)} "
+        f"(Python held the GIL for {recording.gil:.0%} of it), the node's own thread {1000 * recording.loop:.2f} ms "
+        "for each photo. The simulation draws Resize and Describe from what was measured, by its seed.",
+        "The bodies of Resize and Describe are skipped in the simulation, and their recorded replies are given; "
+        "all other code of the service is the same, and runs.",
+        _neighbour_words(recording),
+        "Where all cores are busy, the rate follows from the CPU time of a photo and from what other programs took: a "
+        "ratio near 1 then says that nothing was forgotten, while latencies and busy shares are the model's own.",
+        "Not modelled: an operating system that takes a core from one thread and gives it to another; what the worker "
+        "processes do outside their handlers, which counts as other programs; the disk.",
+        f"The simulated digest, <code>{result.simulated.run.digest}</code>, is the same for one recording and seed.",
+    ]
+    lines = "".join(f"<li>{point}</li>" for point in points)
+    return f"<h2>What is compared, and what is not</h2>\n<ul>{lines}</ul>"
+
+
+def _neighbour_words(recording: Recording) -> str:
+    if recording.others is None:
+        return "What other programs took of the cores is not known on this system, and so is not in the model."
+    return (
+        f"Everything else on the machine kept {recording.others:.2f} cores busy meanwhile. In the simulation a SimPy "
+        "process takes as much of the same cores, in short turns at random moments."
+    )
+
+
+def _ms(seconds: Sequence[float]) -> str:
+    return f"{1000 * sum(seconds) / len(seconds):.1f} ms" if seconds else "-"

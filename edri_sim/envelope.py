@@ -1,0 +1,106 @@
+"""What travels: an event, with everything about its journey beside it and never inside it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from edri_sim.events import EventType
+
+WAITING = 0
+"""No mailbox has the envelope yet: it waits for a provider, or for room."""
+HELD = 1
+"""A mailbox or a worker has the envelope."""
+SETTLED = 2
+"""The request has ended: replied, failed, expired or cancelled. It ends once."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """One life of the node that published an event: the first two parts of every event id.
+
+    ``incarnation`` rises at every start of the node, so an event id never comes twice.
+    """
+
+    node: str
+    incarnation: int
+
+
+def event_id(origin: Origin, number: int) -> str:
+    """``node/incarnation/counter``: unique, stable across redelivery, and so the idempotency key."""
+    return f"{origin.node}/{origin.incarnation:x}/{number}"
+
+
+class Holder(Protocol):
+    """Whoever has a request now, and can be told that nobody waits for its reply any more."""
+
+    label: str
+
+    def abandon(self, envelope: Envelope) -> None:
+        """Forget the envelope if it is queued, cancel its handler if it runs."""
+
+    def runs(self, envelope: Envelope) -> bool:
+        """Whether a handler has the envelope; else it is queued."""
+
+
+class ReplyAddress(Protocol):
+    """Where the end of a request goes, once; the future that its requester awaits is one."""
+
+    def done(self) -> bool:
+        """Whether the requester has its answer already, or has gone."""
+
+    def set_result(self, result: Any, /) -> None:
+        """The reply."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """The error in place of a reply."""
+
+
+class Envelope(msgspec.Struct, eq=False):
+    """An event on its journey.
+
+    ``deadline`` and ``created`` are in seconds on the clock of the node's loop. ``reply_to`` is None for a
+    notification and never for a request. ``parent`` is the job whose handler awaits this request. ``note`` is what is
+    known of why the request may not end, for its error, and ``names`` how the trace numbers its origin and type.
+    """
+
+    event: Any
+    type: EventType
+    number: int
+    origin: Origin
+    created: float
+    deadline: float
+    names: tuple[int, int]
+    reply_to: ReplyAddress | None = None
+    parent: Job | None = None
+    state: int = WAITING
+    holder: Holder | None = None
+    note: str = ""
+
+    @property
+    def event_id(self) -> str:
+        """See :func:`event_id`."""
+        return event_id(self.origin, self.number)
+
+    def __repr__(self) -> str:
+        return f"<Envelope {self.type.name} {self.event_id}>"
+
+
+class Job(msgspec.Struct, eq=False):
+    """One envelope at one handler: a notification has a job for each subscriber, a request has one.
+
+    ``label`` names the manager or pool, ``slot`` is what runs the handler, and ``run`` what the slot needs to stop it.
+    """
+
+    envelope: Envelope
+    label: str
+    slot: Any
+    cancelled: bool = False
+    done: bool = False
+    run: Any = None
+
+
+current: ContextVar[Job | None] = ContextVar("edri_sim_current_job", default=None)
+"""The job whose handler runs in this context: what is published meanwhile has it as its parent."""

@@ -1,0 +1,83 @@
+"""What components need of the machine they run on, beyond asyncio.
+
+A component is handed a :class:`Host` and asks it for all that differs between a real machine and a simulated one, so
+that it never can, and never needs to, tell which of them it is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from edri_sim.settings import Settings
+    from edri_sim.trace import Trace
+
+
+class RandomStream(Protocol):
+    """The part of a seeded generator that components draw from."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """A number in [a, b]."""
+
+
+class Spawner(Protocol):
+    """How an executor is asked for slots; see :mod:`edri_sim.managers.slot` for the types that it deals in."""
+
+    def slot(self, plan: Any, owner: Any, index: int) -> Any:
+        """A slot for one instance of the worker that ``plan`` describes, not started yet."""
+
+
+class Host(Protocol):
+    """One machine, real or simulated."""
+
+    @property
+    def name(self) -> str:
+        """The name of the machine, for logs and traces."""
+
+    @property
+    def trace(self) -> Trace:
+        """Where this host's components record what happens."""
+
+    def now(self) -> datetime:
+        """The wall clock, with its time zone. It may jump; intervals are measured on the loop's clock."""
+
+    def random(self, name: str) -> RandomStream:
+        """A stream of its own for each name, so that one component's draws never shift another's."""
+
+    def secret(self) -> bytes:
+        """16 bytes that an outsider cannot guess (in a simulation: drawn from the seed)."""
+
+    def executor(self, mode: str) -> Spawner:
+        """What runs workers in ``mode``: ``method``, ``thread`` or ``process``."""
+
+    def on_terminate(self, stop: Callable[[], None]) -> Callable[[], None]:
+        """Call ``stop`` when the machine asks this program to end (SIGTERM); what is returned undoes this."""
+
+
+BACKGROUND: ContextVar[bool] = ContextVar("edri_sim_background", default=False)
+"""True in the context of periodic housekeeping: timers that are set there do not keep a simulation running."""
+
+_default: Callable[[Settings], Host] | None = None
+
+
+def set_default_host(factory: Callable[[Settings], Host]) -> None:
+    """Say what :func:`current_host` makes outside a simulation; the package does this once, when it is imported."""
+    global _default
+    _default = factory
+
+
+def current_host(loop: object, settings: Settings) -> Host:
+    """The host that ``loop`` belongs to: a simulated loop knows its own, any other loop is on this machine."""
+    host: Host | None = getattr(loop, "host", None)
+    if host is not None:
+        return host
+    if _default is None:
+        raise RuntimeError("no default host is set: import the package edri_sim, not a part of it alone")
+    return _default(settings)

@@ -1,0 +1,1 @@
+"""Those who handle events: managers, their own handlers, and their pools of workers."""

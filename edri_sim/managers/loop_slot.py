@@ -1,0 +1,105 @@
+"""A worker on the node's own loop: coroutines as tasks, plain functions as strands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import Any
+
+from edri_sim.envelope import Job, current
+from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
+from edri_sim.managers.strands import Strands
+from edri_sim.managers.worker import Component
+
+log = logging.getLogger("edri_sim.pool")
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Makes a task on the running loop."""
+
+
+class LoopSlot:
+    """The slot of mode ``method``, and of every mode in simulated time."""
+
+    starts_at_once = True
+
+    def __init__(self, plan: WorkerPlan, owner: SlotOwner, index: int, spawn: Spawn) -> None:
+        self.index = index
+        self._plan = plan
+        self._owner = owner
+        self._spawn = spawn
+        self._strands = Strands(asyncio.get_running_loop(), self.end)
+        self._ended = owner.ended
+        self._handlers: dict[type[Any], tuple[Callable[[Any], Any], bool]] = {}
+        self._worker: Component | None = None
+
+    async def start(self) -> None:
+        """See :class:`~edri_sim.managers.slot.Slot`."""
+        plan = self._plan
+        worker = self._worker = plan.make()
+        worker.attach(plan.port, plan.label, plan.node)
+        await worker.start()
+
+    def submit(self, job: Job) -> None:
+        """See :class:`~edri_sim.managers.slot.Slot`."""
+        cls = type(job.envelope.event)
+        function, is_async = self._handlers.get(cls) or self._handler(cls)
+        if is_async:
+            task = self._spawn(self._run(job, function))
+            if not job.done:
+                job.run = task
+        else:
+            self._strands.start(job, function)
+
+    def _handler(self, cls: type[Any]) -> tuple[Callable[[Any], Any], bool]:
+        spec = self._plan.cls.handler_table.nearest(cls)
+        found = self._handlers[cls] = (getattr(self._worker, spec.name), spec.is_async)
+        return found
+
+    async def _run(self, job: Job, function: Callable[[Any], Any]) -> None:
+        current.set(job)
+        try:
+            value = await function(job.envelope.event)
+        except BaseException as error:
+            self.end(job, None, error)
+        else:
+            self._ended(job, value, None)
+
+    def end(self, job: Job, value: Any, error: BaseException | None) -> None:
+        """The body has returned ``value``, or has raised ``error``."""
+        if error is None:
+            self._ended(job, value, None)
+            return
+        self._ended(job, None, handler_error(error))
+        if isinstance(error, KeyboardInterrupt):
+            # From a callback it ends the program as Ctrl-C does; a task that raised it would be reported as forgotten.
+            asyncio.get_running_loop().call_soon(_raise, error)
+
+    def cancel(self, job: Job) -> None:
+        """See :class:`~edri_sim.managers.slot.Slot`; a plain function meets it at its next wait."""
+        job.cancelled = True
+        task: asyncio.Task[None] | None = job.run
+        if task is None:
+            self._strands.cancel(job)
+            return
+        task.cancel()
+        if getcoroutinestate(task.get_coro()) == CORO_CREATED:  # type: ignore[arg-type]
+            # A task that is cancelled before its first step never runs at all, so it cannot tell that it ended.
+            self.end(job, None, asyncio.CancelledError())
+
+    async def stop(self) -> None:
+        """See :class:`~edri_sim.managers.slot.Slot`."""
+        await self._owner.settled(self)
+        self._strands.close()
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        try:
+            await worker.stop()
+        except Exception:
+            log.exception("%s: stop() failed", self._plan.label, extra={"node": self._plan.node})
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -1,0 +1,99 @@
+"""The user's manager: subscribes to event types, handles some itself, and has pools for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from edri_sim.errors import DeclarationError
+from edri_sim.managers.context import NodeContext
+from edri_sim.managers.pool import Pool, check_count
+from edri_sim.managers.running_pool import RunningPool, Shape
+from edri_sim.managers.slot import WorkerPlan
+from edri_sim.managers.worker import Component
+from edri_sim.routing.mailbox import Overflow, wait
+
+
+class Manager(Component):
+    """Derive from this; mark handlers with ``@handles``, and declare pools as class attributes.
+
+    The manager's own handlers run on the node's loop. They start in mailbox order and run concurrently, up to
+    ``concurrency`` at once (1 makes it an actor); ``queue`` more wait, and ``overflow`` says what a notification meets
+    that finds the mailbox full.
+    """
+
+    concurrency: ClassVar[int] = 1_000
+    queue: ClassVar[int] = 1_000
+    overflow: ClassVar[Overflow] = wait()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        check_count(f"{cls.__qualname__}(concurrency", cls.concurrency, 1)
+        check_count(f"{cls.__qualname__}(queue", cls.queue, 0)
+        if not isinstance(cls.overflow, Overflow):
+            raise DeclarationError(f"{cls.__qualname__}.overflow: expected wait(), drop_oldest or drop_newest")
+
+    @classmethod
+    def pools(cls) -> dict[str, Pool]:
+        """The pools by attribute name, in order of declaration, a base's first."""
+        named = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
+        return {name: pool for name, pool in named.items() if isinstance(pool, Pool)}
+
+    def run_on(self, context: NodeContext) -> RunningManager:
+        """See :class:`~edri_sim.managers.context.Part`."""
+        return RunningManager(self, context)
+
+
+class RunningManager:
+    """One manager in one life of a node."""
+
+    def __init__(self, manager: Manager, node: NodeContext) -> None:
+        cls = type(manager)
+        self.label = f"{node.name}/{cls.__name__}"
+        self._groups = [self._pool(name, pool, node) for name, pool in cls.pools().items()]
+        specs = cls.handler_table.resolve_at_start()
+        shape = Shape("method", 1, cls.concurrency, cls.queue, cls.overflow)
+        plan = _plan(cls, lambda: manager, self.label, cls.concurrency, node)
+        self._groups.append(RunningPool(plan, shape, specs, self.label, node))
+
+    def _pool(self, name: str, pool: Pool, node: NodeContext) -> RunningPool:
+        specs = pool.worker.handler_table.resolve_at_start()
+        if not specs:
+            raise DeclarationError(f"{pool!r} of {self.label}: {pool.worker.__qualname__} has no method with @handles")
+        plan = _plan(pool.worker, pool.make, f"{self.label}.{name}", pool.concurrency, node)
+        shape = Shape(pool.mode, pool.size, pool.concurrency, pool.queue, pool.overflow)
+        return RunningPool(plan, shape, specs, self.label, node)
+
+    @property
+    def busy(self) -> bool:
+        """See :class:`~edri_sim.managers.context.RunningPart`."""
+        return any(group.busy for group in self._groups)
+
+    async def start(self) -> None:
+        """Start the pools, then the manager, so that its ``start`` can use them."""
+        started: list[RunningPool] = []
+        try:
+            for group in self._groups:
+                await group.start()
+                started.append(group)
+        except BaseException:
+            for group in reversed(started):
+                await group.stop()
+            raise
+
+    async def quiet(self) -> None:
+        """See :class:`~edri_sim.managers.context.RunningPart`."""
+        for group in self._groups:
+            await group.quiet()
+
+    async def stop(self) -> None:
+        """Stop the manager, then its pools."""
+        for group in reversed(self._groups):
+            await group.stop()
+
+
+def _plan(
+    cls: type[Component], make: Callable[[], Component], label: str, concurrency: int, node: NodeContext
+) -> WorkerPlan:
+    router = node.router
+    return WorkerPlan(cls, make, label, node.name, router, node.settings, router.types.named, concurrency)

@@ -1,0 +1,73 @@
+"""The user's classes that do the work, and what they find in ``self``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from edri_sim.managers.blocking import Blocking, Port
+from edri_sim.managers.handlers import HandlerTable, caller_names, handles
+
+if TYPE_CHECKING:
+    from edri_sim.events import Notification, Request
+
+R = TypeVar("R")
+
+__all__ = ["Component", "Worker", "handles"]
+
+
+class Component:
+    """What workers and managers have in common: handlers, and a way to publish."""
+
+    handler_table: ClassVar[HandlerTable]
+    _port: Port | None = None
+    _label: str = ""
+    _node: str = ""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.handler_table = HandlerTable(cls, caller_names())
+
+    def attach(self, port: Port, label: str, node: str) -> None:
+        """Connect the instance to its node; the runtime calls this before ``start``."""
+        self._port = port
+        self._label = label
+        self._node = node
+        self.blocking = Blocking(port)
+
+    async def start(self) -> None:
+        """Override to open what the handlers need; called at every start and restart, before the first event."""
+
+    async def stop(self) -> None:
+        """Override to close what ``start`` opened; called after the last event. A killed worker gets no call."""
+
+    def request(self, event: Request[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]:
+        """Await this to send a request and get its reply; ``timeout`` in seconds. Raises a RequestError."""
+        return self._connected().request(event, timeout=timeout)
+
+    def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
+        """Await this to send a notification to all subscribers."""
+        return self._connected().notify(event)
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records carry the node and this component's label as fields."""
+        extra: Mapping[str, object] = {"node": self._node, "component": self._label}
+        return logging.LoggerAdapter(logging.getLogger("edri_sim.worker"), extra)
+
+    def _connected(self) -> Port:
+        if self._port is None:
+            raise RuntimeError(f"{type(self).__qualname__} is not started yet: publish from start() or a handler")
+        return self._port
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__} {self._label}>" if self._label else f"<{type(self).__qualname__}>"
+
+
+class Worker(Component):
+    """Derive from this, and mark handlers with ``@handles``; a :class:`Pool` makes and runs the instances.
+
+    Each instance handles one event at a time unless its pool's ``concurrency`` says otherwise. Arguments of
+    ``__init__`` come from ``Pool(args=...)``.
+    """

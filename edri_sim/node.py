@@ -1,0 +1,208 @@
+"""One router and its parts, on one host."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from edri_sim.envelope import Origin, current
+from edri_sim.errors import DeclarationError, NodeStopped
+from edri_sim.events import registry
+from edri_sim.host import Host, current_host
+from edri_sim.managers.context import NodeContext, Part, RunningPart
+from edri_sim.routing.router import Router
+from edri_sim.routing.turn import Turn
+from edri_sim.settings import Settings
+
+if TYPE_CHECKING:
+    from edri_sim.events import Notification, Request
+    from edri_sim.trace import Trace
+
+R = TypeVar("R")
+PartFactory = Callable[[], Part]
+
+log = logging.getLogger("edri_sim.node")
+
+_NAME = re.compile(r"[a-z0-9._-]{1,64}")
+TERMINATED = 128 + 15
+"""The exit code of a program that SIGTERM ended, by the convention of shells."""
+
+
+def check_name(kind: str, name: object) -> str:
+    """The name, if it is one that nodes and hosts may have; DeclarationError otherwise."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DeclarationError(f"{kind} name {name!r}: expected 1 to 64 of a-z, 0-9, '.', '_' and '-'")
+    return name
+
+
+class part:
+    """A factory for one part of a node: parts are made anew at every start, so that a restart is real."""
+
+    def __init__(self, make: Callable[..., Part], *args: Any, **kwargs: Any) -> None:
+        self._make = make
+        self._args = args
+        self._kwargs = kwargs
+
+    def __call__(self) -> Part:
+        """A new part."""
+        return self._make(*self._args, **self._kwargs)
+
+    def __repr__(self) -> str:
+        arguments = [repr(value) for value in self._args] + [f"{key}={value!r}" for key, value in self._kwargs.items()]
+        return f"part({', '.join([getattr(self._make, '__qualname__', repr(self._make)), *arguments])})"
+
+
+class Node:
+    """A router with managers and other parts: ``async with Node("solo", Images) as node``.
+
+    ``parts`` are factories: manager classes, or :class:`part` objects where arguments are needed. ``host`` is by
+    default the machine, real or simulated, that the running loop belongs to. ``settings`` and keyword ``overrides``
+    (seconds) are :class:`~edri_sim.settings.Settings`.
+
+    On leaving the block the node drains: it takes no more calls from outside, lets its handlers finish what is queued
+    for up to ``drain_timeout``, and then cancels the rest. On the main thread, outside notebooks, SIGTERM and Ctrl-C
+    end the block in this way too.
+    """
+
+    def __init__(
+        self, name: str, *parts: PartFactory, host: Host | None = None, settings: Settings | None = None,
+        **overrides: Any,
+    ) -> None:  # fmt: skip
+        self.name = check_name("node", name)
+        for factory in parts:
+            if not callable(factory):
+                raise DeclarationError(f"node {name!r}: part {factory!r} is no factory; pass the class or part(...)")
+        if settings is not None and overrides:
+            raise DeclarationError(f"node {name!r}: pass settings= or single settings, not both")
+        self._factories = parts
+        self._host = host
+        self._settings = settings or Settings.load(environment=os.environ, **overrides)
+        self._router: Router | None = None
+        self._running: list[RunningPart] = []
+        self._accepting = False
+        self._terminated = False
+
+    def __repr__(self) -> str:
+        state = "running" if self._accepting else "stopped"
+        return f"<Node {self.name} {state}>"
+
+    # Publishing
+
+    def request(self, event: Request[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]:
+        """Await this to send a request to one provider and get its reply.
+
+        ``timeout`` in seconds, by default the setting ``request_timeout``. Raises a
+        :class:`~edri_sim.errors.RequestError`; see :meth:`Router.request`.
+        """
+        return self._open_router().request(event, timeout=timeout)
+
+    def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
+        """Await this to send a notification to all subscribers, until each mailbox has taken it or given it up."""
+        return self._open_router().notify(event)
+
+    def _open_router(self) -> Router:
+        if not self._accepting or self._router is None:
+            raise NodeStopped(f"node {self.name!r} is not running: use it inside 'async with Node(...)'")
+        return self._router
+
+    # Life
+
+    @property
+    def trace(self) -> Trace:
+        """What is recorded of this node's host."""
+        if self._host is None:
+            raise NodeStopped(f"node {self.name!r} was never started, so it has no trace")
+        return self._host.trace
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        assert self._host is not None
+        task = asyncio.current_task()
+        assert task is not None
+        self._undo_terminate = self._host.on_terminate(lambda: self._terminate(task))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self.stop()
+        except asyncio.CancelledError:
+            if not self._terminated:  # A second SIGTERM cuts the drain short, and is no error.
+                raise
+        finally:
+            self._undo_terminate()
+        if self._terminated:
+            raise SystemExit(TERMINATED)
+
+    def _terminate(self, task: asyncio.Task[Any]) -> None:
+        self._terminated = True
+        task.cancel()
+
+    async def start(self) -> None:
+        """Make the parts and start them, in the order they were given.
+
+        Raises what a part's start raises, with all that had started stopped again.
+        """
+        if self._router is not None:
+            raise NodeStopped(f"node {self.name!r} runs already")
+        context = self._context()
+        self._router = context.router
+        try:
+            for factory in self._factories:
+                running = factory().run_on(context)
+                await running.start()
+                self._running.append(running)
+        except BaseException:
+            await self._stop_parts()
+            raise
+        self._accepting = True
+        log.info("node %s runs", self.name, extra={"node": self.name})
+
+    def _context(self) -> NodeContext:
+        loop = asyncio.get_running_loop()
+        host = self._host = self._host or current_host(loop, self._settings)
+        origin = Origin(self.name, _incarnation(host))
+        router = Router(origin, loop, registry.snapshot(), self._settings, host.trace)
+        own = copy_context()
+        own.run(current.set, None)
+        return NodeContext(self.name, host, loop, router, Turn(loop, own), self._settings)
+
+    async def stop(self) -> None:
+        """Drain, then stop all parts in reverse order. Nothing of the node is left when this returns."""
+        self._accepting = False
+        if self._router is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.drain_timeout):
+                await self._quiet()
+        except TimeoutError:
+            log.warning("node %s did not drain in time", self.name, extra={"node": self.name})
+        finally:
+            await self._stop_parts()
+            log.info("node %s stopped", self.name, extra={"node": self.name})
+
+    async def _quiet(self) -> None:
+        """Wait until no part is busy: one part's last event may be another's next."""
+        while busy := [running for running in self._running if running.busy]:
+            await busy[0].quiet()
+
+    async def _stop_parts(self) -> None:
+        router, self._router = self._router, None
+        assert router is not None
+        router.close()
+        running, self._running = self._running, []
+        for part_ in reversed(running):
+            await part_.stop()
+
+
+def _incarnation(host: Host) -> int:
+    """Unix milliseconds << 16 | 16 random bits: it rises at every start that is not within the same millisecond."""
+    milliseconds = int(host.now().timestamp() * 1000)
+    return milliseconds << 16 | int.from_bytes(host.secret()[:2], "big")

@@ -1,0 +1,1 @@
+"""Real time: this machine as a host, with real threads and processes."""

@@ -1,0 +1,91 @@
+"""This machine, as a host."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from edri_sim.managers.loop_slot import LoopSlot
+from edri_sim.managers.slot import Slot, SlotOwner, WorkerPlan
+from edri_sim.realtime.process_slot import ProcessSlot
+from edri_sim.realtime.spawn import spawner
+from edri_sim.realtime.thread_slot import ThreadSlot
+from edri_sim.settings import Settings
+from edri_sim.trace import Recorder, Trace
+
+SlotFactory = Callable[[WorkerPlan, SlotOwner, int], Slot]
+
+
+def _method_slot(plan: WorkerPlan, owner: SlotOwner, index: int) -> Slot:
+    return LoopSlot(plan, owner, index, spawner(asyncio.get_running_loop()))
+
+
+_SLOTS: dict[str, SlotFactory] = {"method": _method_slot, "thread": ThreadSlot, "process": ProcessSlot}
+
+
+class LocalExecutor:
+    """Makes the slots of one mode."""
+
+    def __init__(self, make: SlotFactory) -> None:
+        self._make = make
+
+    def slot(self, plan: WorkerPlan, owner: SlotOwner, index: int) -> Slot:
+        """See :class:`~edri_sim.host.Spawner`."""
+        return self._make(plan, owner, index)
+
+
+class LocalHost:
+    """The machine that this program runs on.
+
+    ``seed`` fixes the streams of :meth:`random`; without one they are different at every start.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, seed: object = None) -> None:
+        chosen = settings or Settings()
+        self.name = socket.gethostname()
+        self._seed = secrets.token_hex(16) if seed is None else seed
+        self.recorder = Recorder(cap=chosen.trace_cap)
+        self.trace = Trace(chosen.trace, self.name, time.monotonic_ns, recorder=self.recorder)
+
+    def now(self) -> datetime:
+        """See :class:`~edri_sim.host.Host`; in the local time zone."""
+        return datetime.now().astimezone()
+
+    def random(self, name: str) -> random.Random:
+        """See :class:`~edri_sim.host.Host`."""
+        return random.Random(f"{self._seed}/{name}")
+
+    def secret(self) -> bytes:
+        """See :class:`~edri_sim.host.Host`."""
+        return secrets.token_bytes(16)
+
+    def executor(self, mode: str) -> LocalExecutor:
+        """See :class:`~edri_sim.host.Host`."""
+        return LocalExecutor(_SLOTS[mode])
+
+    def on_terminate(self, stop: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`~edri_sim.host.Host`.
+
+        Does nothing off the main thread, in a notebook, and where the program has a handler for SIGTERM of its own.
+        """
+        loop = asyncio.get_running_loop()
+        if (
+            threading.current_thread() is not threading.main_thread()
+            or "ipykernel" in sys.modules
+            or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        ):
+            return lambda: None
+        loop.add_signal_handler(signal.SIGTERM, stop)
+        return lambda: _forget_signal(loop)
+
+
+def _forget_signal(loop: asyncio.AbstractEventLoop) -> None:
+    loop.remove_signal_handler(signal.SIGTERM)

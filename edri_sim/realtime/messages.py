@@ -1,0 +1,171 @@
+"""What a node and the child processes of its pools say to each other, and how it is framed.
+
+Frame = u32 big-endian length, then one MessagePack array whose first item names the message. Nothing here is open to
+a network: the two ends of a socket pair are all there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+
+
+class Message(msgspec.Struct, array_like=True, tag_field="what", tag=True):
+    """The base of all messages. Numbers name jobs and calls; ``remaining`` is seconds until the deadline."""
+
+
+class Boot(Message):
+    """To the child, first: ``plan`` is a cloudpickle of the import path and of what makes the worker."""
+
+    plan: bytes
+
+
+class Learn(Message):
+    """To the child: the class of an event that is on its way, by cloudpickle."""
+
+    cls: bytes
+
+
+class Begin(Message):
+    """To the child: handle this event."""
+
+    job: int
+    type: str
+    payload: bytes
+    event_id: str
+    remaining: float
+
+
+class Cancel(Message):
+    """To the child: nobody waits for this job any more."""
+
+    job: int
+
+
+class Answered(Message):
+    """To the child: the reply to a call, or an empty payload for a notification that was taken."""
+
+    call: int
+    payload: bytes
+
+
+class Refused(Message):
+    """To the child: the call ended with an error."""
+
+    call: int
+    code: str
+    message: str
+    details: dict[str, str]
+
+
+class Stop(Message):
+    """To the child: stop the worker and end."""
+
+
+class Ready(Message):
+    """From the child: the worker has started."""
+
+
+class Done(Message):
+    """From the child: the job's reply, or an empty payload after a notification."""
+
+    job: int
+    payload: bytes
+
+
+class Failed(Message):
+    """From the child: the job's handler raised, or its reply cannot travel; job 0 is the worker's ``start``."""
+
+    job: int
+    code: str
+    message: str
+    details: dict[str, str]
+
+
+class Call(Message):
+    """From the child: a handler publishes. ``timeout`` is in seconds, None the node's default."""
+
+    call: int
+    job: int
+    type: str
+    payload: bytes
+    timeout: float | None
+
+
+class Hangup(Message):
+    """From the child: nobody waits for this call any more."""
+
+    call: int
+
+
+ToChild = Boot | Learn | Begin | Cancel | Answered | Refused | Stop
+FromChild = Ready | Done | Failed | Call | Hangup
+
+_encode = msgspec.msgpack.Encoder().encode
+_LENGTH = struct.Struct("!I")
+
+
+class MessageStream(asyncio.Protocol):
+    """Messages over one stream: the first of a turn is written at once, the others of that turn together."""
+
+    def __init__(self, kinds: Any, received: Callable[[Any], None], lost: Callable[[], None]) -> None:
+        self._decode = msgspec.msgpack.Decoder(kinds).decode
+        self._received = received
+        self._lost = lost
+        self._buffer = bytearray()
+        self._corked: list[bytes] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Called by the loop."""
+        self._transport = None
+        self._lost()
+
+    def send(self, message: Message) -> None:
+        """Send a message; after the stream is lost, nothing."""
+        transport = self._transport
+        if transport is None:
+            return
+        body = _encode(message)
+        frame = _LENGTH.pack(len(body)) + body
+        if self._corked is None:
+            self._corked = []
+            self._loop.call_soon(self._uncork)
+            transport.write(frame)
+        else:
+            self._corked.append(frame)
+
+    def _uncork(self) -> None:
+        frames, self._corked = self._corked, None
+        if frames and self._transport is not None:
+            self._transport.write(b"".join(frames))
+
+    def close(self) -> None:
+        """End the stream; what was sent still goes out."""
+        if self._transport is not None:
+            self._uncork()
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop: take out every message that is whole."""
+        buffer = self._buffer
+        buffer += data
+        start, size = 0, len(buffer)
+        while size - start >= 4:
+            end = start + 4 + _LENGTH.unpack_from(buffer, start)[0]
+            if end > size:
+                break
+            message = self._decode(memoryview(buffer)[start + 4 : end])
+            start = end
+            self._received(message)
+        if start:
+            del buffer[:start]

@@ -1,0 +1,251 @@
+"""The program of a worker's child process: ``python -m edri_sim.realtime.processes SOCKET LIFELINE``.
+
+The child is a small node: its worker runs in the same slot as on a node's loop, and what its handlers publish goes
+to the node over the socket. The lifeline is a pipe that nobody writes to: when it ends, the node is gone, and the
+child ends too, however busy it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from edri_sim.envelope import Envelope, Job, Origin, current
+from edri_sim.errors import BadReply, CodecError, ProviderLost, RequestError, request_error
+from edri_sim.events import EventType, event_type, registry
+from edri_sim.managers.loop_slot import LoopSlot
+from edri_sim.managers.slot import WorkerPlan, handler_error
+from edri_sim.realtime.messages import (
+    Answered,
+    Begin,
+    Boot,
+    Call,
+    Cancel,
+    Done,
+    Failed,
+    Hangup,
+    Learn,
+    MessageStream,
+    Ready,
+    Refused,
+    Stop,
+    ToChild,
+)
+from edri_sim.realtime.spawn import spawner
+from edri_sim.settings import Settings
+
+
+class ChildPort:
+    """Publishes through the node that owns this child."""
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self._send = send
+        self._last = 0
+        self._open: dict[int, asyncio.Future[bytes]] = {}
+        self.numbers: dict[Job, int] = {}
+
+    async def request(self, event: Any, *, timeout: float | None = None) -> Any:
+        """See :class:`~edri_sim.managers.blocking.Port`."""
+        entry = event_type(event)
+        return entry.reply_codec.decode(await self._call(entry, event, timeout))
+
+    async def notify(self, event: Any) -> None:
+        """See :class:`~edri_sim.managers.blocking.Port`."""
+        await self._call(event_type(event), event, None)
+
+    async def _call(self, entry: EventType, event: Any, timeout: float | None) -> bytes:
+        number = self._last = self._last + 1
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._open[number] = future
+        job = current.get()
+        payload = entry.codec.encode(event)
+        self._send(Call(number, self.numbers.get(job, 0) if job else 0, entry.name, payload, timeout))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._send(Hangup(number))
+            raise
+        finally:
+            del self._open[number]
+
+    def answered(self, message: Answered) -> None:
+        """The node has the end of a call."""
+        future = self._open.get(message.call)
+        if future is not None and not future.done():
+            future.set_result(message.payload)
+
+    def refused(self, message: Refused) -> None:
+        """The node says that a call failed."""
+        future = self._open.get(message.call)
+        if future is not None and not future.done():
+            future.set_exception(request_error(message.code, message.message, message.details))
+
+
+class Child:
+    """One worker, from boot to stop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settled: asyncio.Future[None] | None = None
+        self._port = ChildPort(self._send)
+        self._slot: LoopSlot | None = None
+        self._types: dict[str, EventType] = {}
+        self._origin = Origin("child", 0)
+        self._jobs: dict[int, Job] = {}
+        self._starting: asyncio.Task[None] | None = None
+        self._stream: MessageStream | None = None
+        self.over: asyncio.Future[None] = self._loop.create_future()
+        self._on: dict[type[Any], Callable[[Any], None]] = {
+            Boot: self._on_boot, Learn: self._on_learn, Begin: self._on_begin, Cancel: self._on_cancel,
+            Answered: self._port.answered, Refused: self._port.refused, Stop: self._on_stop,
+        }  # fmt: skip
+
+    async def serve(self, connection: socket.socket) -> None:
+        """Do what the node says until it says stop, or is gone."""
+        _, self._stream = await self._loop.create_unix_connection(
+            lambda: MessageStream(ToChild, self._received, self._end), sock=connection
+        )
+        await self.over
+        if self._slot is not None:
+            for job in list(self._jobs.values()):
+                self._slot.cancel(job)
+            await self._slot.stop()
+        self._stream.close()
+
+    def _send(self, message: Any) -> None:
+        if self._stream is not None:
+            self._stream.send(message)
+
+    def _received(self, message: Any) -> None:
+        self._on[type(message)](message)
+
+    def _end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def _on_boot(self, message: Boot) -> None:
+        self._starting = self._loop.create_task(self._start(message.plan))
+
+    async def _start(self, plan: bytes) -> None:
+        try:
+            make, cls, label, node = _unpack(plan)
+            ours = WorkerPlan(cls, make, label, node, self._port, Settings(), lambda name: self._types[name])
+            self._slot = LoopSlot(ours, self, 0, spawner(self._loop))
+            await self._slot.start()
+        except BaseException as error:
+            failure = handler_error(error)
+            self._send(Failed(0, failure.code, failure.args[0], failure.details()))
+        else:
+            self._send(Ready())
+
+    def _on_learn(self, message: Learn) -> None:
+        entry = event_type(pickle.loads(message.cls))
+        registry.add(entry)
+        self._types[entry.name] = entry
+
+    def _on_begin(self, message: Begin) -> None:
+        entry = self._types[message.type]
+        assert self._slot is not None
+        deadline = self._loop.time() + message.remaining
+        event = entry.codec.decode(message.payload)
+        envelope = Envelope(event, entry, message.job, self._origin, self._loop.time(), deadline, (0, 0))
+        job = self._jobs[message.job] = Job(envelope, message.event_id, self._slot)
+        self._port.numbers[job] = message.job
+        self._slot.submit(job)
+
+    def _on_cancel(self, message: Cancel) -> None:
+        job = self._jobs.get(message.job)
+        if job is not None and self._slot is not None:
+            self._slot.cancel(job)
+
+    def _on_stop(self, _: Stop) -> None:
+        self._end()
+
+    # What the slot tells its owner
+
+    def started(self, job: Job) -> None:
+        """See :class:`~edri_sim.managers.slot.SlotOwner`; the node has recorded it."""
+
+    async def settled(self, slot: object) -> None:  # noqa: ARG002 - the owner's interface
+        """See :class:`~edri_sim.managers.slot.SlotOwner`."""
+        while self._jobs:
+            self._settled = self._loop.create_future()
+            await self._settled
+
+    def ended(self, job: Job, value: Any, error: RequestError | None) -> None:
+        """See :class:`~edri_sim.managers.slot.SlotOwner`."""
+        entry = job.envelope.type
+        payload = b""
+        if error is None and entry.kind == "request":
+            try:
+                payload = entry.reply_codec.encode(value)
+            except CodecError as problem:
+                error = BadReply(f"{job.label}: the reply cannot be sent: {problem}")
+        number = self._forget(job)
+        if error is None:
+            self._send(Done(number, payload))
+        else:
+            self._send(Failed(number, error.code, error.args[0], error.details()))
+
+    def lost(self, slot: object, reason: str) -> None:  # noqa: ARG002 - the owner's interface
+        """See :class:`~edri_sim.managers.slot.SlotOwner`; a slot on the child's own loop never dies alone."""
+        raise ProviderLost(reason)
+
+    def _forget(self, job: Job) -> int:
+        job.done = True
+        number = self._port.numbers.pop(job)
+        del self._jobs[number]
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
+        return number
+
+
+def _unpack(plan: bytes) -> tuple[Any, Any, str, str]:
+    """Take over the node's import path before anything that needs it is unpacked."""
+    path, rest = pickle.loads(plan)
+    sys.path[:] = path
+    make, cls, label, node = pickle.loads(rest)
+    return make, cls, label, node
+
+
+def _watch(lifeline: int) -> None:
+    with contextlib.suppress(OSError):
+        os.read(lifeline, 1)
+    os._exit(1)
+
+
+async def _serve(connection: socket.socket) -> None:
+    await Child().serve(connection)
+
+
+def main(arguments: list[str]) -> None:
+    """Run a worker; the two arguments are file descriptors that the node has passed on."""
+    # Ctrl-C reaches the whole group: it is the node that decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # No program is here to say where logs go: they go to stderr, which the node's program shares.
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    connection = socket.socket(fileno=int(arguments[0]))
+    threading.Thread(target=_watch, args=(int(arguments[1]),), name="lifeline", daemon=True).start()
+    try:
+        asyncio.run(_serve(connection))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: threads that the worker left behind must not hold the child back.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""How events find those who handle them: mailboxes, and the router that fills them."""

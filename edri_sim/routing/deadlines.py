@@ -1,0 +1,91 @@
+"""The deadlines of all requests of a router: one heap and at most one timer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+from edri_sim.envelope import SETTLED, Envelope
+
+_SLACK = 64
+
+
+class Deadlines:
+    """Calls ``expire(envelope)`` for each request that is not settled when its time comes.
+
+    The timer is armed for the earliest entry only, and is left armed when that entry is settled in time: most
+    requests end long before their deadline, and so cost one push and no timer. ``live`` is how many are unsettled;
+    the router keeps it.
+    """
+
+    __slots__ = ("_armed", "_expire", "_heap", "_loop", "_timer", "live")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[Envelope], None]) -> None:
+        self.live = 0
+        self._loop = loop
+        self._expire = expire
+        self._heap: list[tuple[float, int, Envelope]] = []
+        self._armed = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, envelope: Envelope) -> None:
+        """Watch a new request until its deadline."""
+        self.live += 1
+        self.add(envelope.deadline, envelope)
+
+    def add(self, when: float, envelope: Envelope) -> None:
+        """Look at ``envelope`` again at ``when`` (seconds on the loop's clock)."""
+        heap = self._heap
+        if len(heap) > 2 * self.live + _SLACK:
+            self._compact()
+        heappush(heap, (when, envelope.number, envelope))
+        if when < self._armed:
+            self._arm(when)
+
+    def idle(self) -> bool:
+        """Whether the armed timer waits for nothing: such a timer does not keep a simulation running."""
+        return not self.live
+
+    def unsettled(self) -> list[Envelope]:
+        """Every request that has not ended, in order of publication."""
+        return [entry[2] for entry in sorted(self._heap, key=_number) if entry[2].state != SETTLED]
+
+    def __call__(self) -> None:
+        """The timer: expire what is due, forget what is settled, arm for the next."""
+        self._armed = math.inf
+        self._timer = None
+        heap = self._heap
+        now = self._loop.time()
+        due = []
+        while heap and (heap[0][2].state == SETTLED or heap[0][0] <= now):
+            due.append(heappop(heap))
+        # The newest first: a request that a handler made ends before the one that the handler works on, and so can
+        # tell it why.
+        for _, _, envelope in sorted(due, key=_number, reverse=True):
+            if envelope.state != SETTLED:
+                self._expire(envelope)
+        if heap and heap[0][0] < self._armed:
+            self._arm(heap[0][0])
+
+    def close(self) -> None:
+        """Drop the timer and all entries."""
+        self._heap.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = when
+        self._timer = self._loop.call_at(when, self)
+
+    def _compact(self) -> None:
+        self._heap[:] = [entry for entry in self._heap if entry[2].state != SETTLED]
+        heapify(self._heap)
+
+
+def _number(entry: tuple[float, int, Envelope]) -> int:
+    return entry[1]

@@ -1,0 +1,190 @@
+"""A simulated machine: cores, a wall clock, and one event loop for each of its lives."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edri_sim.errors import HostDown, SimulationError
+from edri_sim.managers.slot import SlotOwner, WorkerPlan
+from edri_sim.managers.strands import Strands
+from edri_sim.service import Costs, ServiceTable
+from edri_sim.simulation.compute import Processor
+from edri_sim.simulation.slots import SLOTS, ModelledSlot
+from edri_sim.trace import Recorder, Trace
+
+if TYPE_CHECKING:
+    from edri_sim.simulation.kernel import Kernel
+    from edri_sim.simulation.network import Network
+
+T = TypeVar("T")
+Program = Callable[[], Coroutine[Any, Any, None]]
+
+
+class SimulatedExecutor:
+    """Makes the slots of one mode on one host."""
+
+    def __init__(self, host: SimulatedHost, mode: str) -> None:
+        self._host = host
+        self._mode = mode
+
+    def slot(self, plan: WorkerPlan, owner: SlotOwner, index: int) -> ModelledSlot:
+        """See :class:`~edri_sim.host.Spawner`."""
+        return SLOTS[self._mode](self._host, plan, owner, index)
+
+
+class SimulatedHost:
+    """A machine of a simulation.
+
+    A new host is up, and runs nothing until :meth:`boot` gives it a program.
+    """
+
+    def __init__(
+        self, kernel: Kernel, network: Network, name: str, *, cores: int, costs: Costs, services: ServiceTable,
+        recorder: Recorder, level: str, seed: object, epoch: datetime,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.costs = costs
+        self.services = services
+        self.lives = 0
+        self._kernel = kernel
+        self._network = network
+        self._cores = cores
+        self._seed = seed
+        self._epoch = epoch
+        self._program: Program | None = None
+        self._secrets = random.Random(f"{seed}/{name}/secret")
+        self._calls: dict[asyncio.Future[Any], None] = {}
+        self._strands: list[Strands] = []
+        self.trace = Trace(level, name, kernel.engine.now_ns, recorder=recorder)
+        self.up = False
+        self.restart()
+
+    def __repr__(self) -> str:
+        return f"<SimulatedHost {self.name}, life {self.lives}, {self.loop.state if self.up else 'down'}>"
+
+    # The Host protocol
+
+    def now(self) -> datetime:
+        """See :class:`~edri_sim.host.Host`: the epoch of the simulation plus simulated time, in UTC."""
+        return self._epoch + timedelta(microseconds=self._kernel.now_ns // 1000)
+
+    def random(self, name: str) -> random.Random:
+        """See :class:`~edri_sim.host.Host`; a stream for each name, host, life and seed."""
+        return random.Random(f"{self._seed}/{self.name}/{self.lives}/{name}")
+
+    def secret(self) -> bytes:
+        """See :class:`~edri_sim.host.Host`."""
+        return self._secrets.randbytes(16)
+
+    def executor(self, mode: str) -> SimulatedExecutor:
+        """See :class:`~edri_sim.host.Host`."""
+        return SimulatedExecutor(self, mode)
+
+    def on_terminate(self, stop: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`~edri_sim.host.Host`; nobody sends a simulated program signals."""
+        return lambda: None
+
+    # Its life
+
+    def boot(self, program: Program) -> None:
+        """Run ``program``, now and at every restart: it is called anew, so nothing of an earlier life is left."""
+        self._program = program
+        self.loop.create_task(program(), name="program")
+
+    def restart(self) -> None:
+        """Begin a new life: a new loop, idle cores, the program from its start. Raises SimulationError if it is up."""
+        if self.up:
+            raise SimulationError(f"host {self.name!r} is up: crash or kill it before a restart")
+        self.up = True
+        self.lives += 1
+        self.loop = self._kernel.loop(self.name)
+        self.loop.host = self
+        self.processor = Processor(self._kernel.env, self._cores)
+        if self._program is not None:
+            self.loop.create_task(self._program(), name="program")
+
+    def crash(self) -> None:
+        """Cut the power: nothing of this life runs again, not even its ``finally`` blocks, and peers hear nothing."""
+        self._end_life()
+        self._network.crash(self.loop)
+
+    def kill(self) -> None:
+        """End the process as SIGKILL does: like a crash, but peers get the end of their streams at once."""
+        self._end_life()
+        self._network.kill(self.loop)
+
+    def _end_life(self) -> None:
+        self._must_be_up()
+        self.up = False
+        self.loop.shut()
+        self.processor.crash()
+        calls, self._calls = self._calls, {}
+        for call in calls:
+            call.get_loop().call_soon(_fail, call, HostDown(f"host {self.name!r} went down before the call returned"))
+
+    def pause(self) -> None:
+        """Hold the machine's callbacks (a long garbage collection, SIGSTOP) until :meth:`resume`."""
+        self._must_be_up()
+        self.loop.pause()
+
+    def resume(self) -> None:
+        """Let a paused machine go on, with all that became due meanwhile."""
+        self._must_be_up()
+        self.loop.resume()
+
+    def _must_be_up(self) -> None:
+        if not self.up:
+            raise HostDown(f"host {self.name!r} is down")
+
+    # From outside
+
+    async def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on this host's loop for a caller on another, and return its result there.
+
+        Raises:
+            HostDown: the host is down, or goes down before the coroutine has ended.
+        """
+        self._must_be_up()
+        here = asyncio.get_running_loop()
+        result: asyncio.Future[T] = here.create_future()
+        task = self.loop.create_task(make())
+        self._calls[result] = None
+        task.add_done_callback(lambda done: here.call_soon(_copy, done, result))
+        try:
+            return await result
+        finally:
+            self._calls.pop(result, None)
+            if not task.done() and self.up:
+                task.cancel()
+
+    def keep_strands(self, strands: Strands) -> None:
+        """Keep the plain functions of a dead life from being collected, and so from running their clean-up, early."""
+        self._strands.append(strands)
+
+    def close(self) -> None:
+        """The simulation is over: end what still waits, in order."""
+        for strands in self._strands:
+            strands.close()
+        self._strands.clear()
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _copy(done: asyncio.Task[T], result: asyncio.Future[T]) -> None:
+    if result.done():
+        return
+    if done.cancelled():
+        result.cancel()
+        return
+    error = done.exception()
+    if error is not None:
+        result.set_exception(error)
+    else:
+        result.set_result(done.result())

@@ -1,0 +1,57 @@
+"""Who waits for what, in words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from types import CodeType, FrameType
+from typing import Any
+
+from edri_sim.simulation.handles import short_path
+
+MOST_NAMED = 20
+"""Waiting tasks that a report names; the rest is counted."""
+
+
+def waiting_text(now: float, tasks: Iterable[asyncio.Task[Any]]) -> str:
+    """One line: the time (seconds) and the tasks that wait, each with the place where it does."""
+    waiting = [task for task in tasks if not task.done()]
+    lines = [_task_text(task) for task in waiting[:MOST_NAMED]]
+    if len(waiting) > MOST_NAMED:
+        lines.append(f"and {len(waiting) - MOST_NAMED} more")
+    noun = "1 task waits" if len(waiting) == 1 else f"{len(waiting)} tasks wait"
+    return f"t={now:.9g} s: {noun} for what can no longer happen: {', '.join(lines)}"
+
+
+def _task_text(task: asyncio.Task[Any]) -> str:
+    loop: Any = task.get_loop()
+    name = f"'{loop.name}/{task.get_name()}'"
+    gate = f" (host {loop.state})" if loop.state != "open" else ""
+    place = _place(task.get_coro())
+    return f"{name}{gate} {place}" if place else f"{name}{gate}"
+
+
+def _place(awaited: Any) -> str:
+    """The user's innermost line: library frames below it, such as Queue.get, are named as what it waits in."""
+    frames = _frames(awaited)
+    if not frames:
+        return ""
+    own = [frame for frame in frames if "/asyncio/" not in frame.f_code.co_filename.replace("\\", "/")] or frames
+    code, line = own[-1].f_code, own[-1].f_lineno
+    inner = frames[-1].f_code
+    waits_in = f" (in {inner.co_qualname})" if inner is not code else ""
+    return f"at {short_path(code.co_filename)}:{line} in {_name(code)}{waits_in}"
+
+
+def _name(code: CodeType) -> str:
+    return code.co_qualname.replace("<locals>.", "")
+
+
+def _frames(awaited: Any) -> list[FrameType]:
+    frames = []
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            frames.append(frame)
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    return frames

@@ -1,0 +1,198 @@
+"""A simulation: hosts, what runs on them, and the clock that they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import simpy
+
+from edri_sim.errors import DeclarationError
+from edri_sim.node import Node, check_name
+from edri_sim.run import Run
+from edri_sim.service import Costs, ServiceTable
+from edri_sim.settings import Settings
+from edri_sim.simulation.host import SimulatedHost
+from edri_sim.simulation.kernel import Kernel
+from edri_sim.simulation.network import Network
+from edri_sim.topology import NodeSpec, Topology
+from edri_sim.trace import Recorder
+
+if TYPE_CHECKING:
+    from edri_sim.events import Notification, Request
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""The wall clock at simulated time 0, unless a simulation is given another."""
+
+MAIN = "main"
+"""The host on which the coroutines given to :meth:`Simulation.run` run; no fault comes to it by itself."""
+
+
+class SimulatedNode:
+    """A node of the topology as the simulation's main coroutine sees it: it lives on, whatever becomes of its host."""
+
+    def __init__(self, spec: NodeSpec, host: SimulatedHost, settings: Settings) -> None:
+        self.name = spec.name
+        self.host = host
+        self._spec = spec
+        self._settings = settings
+        self._up: asyncio.Future[Node] | None = None
+
+    def __repr__(self) -> str:
+        return f"<SimulatedNode {self.name} on {self.host!r}>"
+
+    async def program(self) -> None:
+        """What the node's host runs, in each of its lives."""
+        forever = asyncio.get_running_loop().create_future()
+        up = self._up = asyncio.get_running_loop().create_future()
+        async with Node(self._spec.name, *self._spec.parts, host=self.host, settings=self._settings) as node:
+            up.set_result(node)
+            await forever
+
+    async def request(self, event: Request[R], *, timeout: float | None = None) -> R:
+        """Send a request from this node, once it has started, and return its reply; ``timeout`` in simulated seconds.
+
+        Raises:
+            HostDown: the host is down, or goes down before the reply.
+        """
+        return await self.host.call(lambda: self._request(event, timeout))
+
+    async def notify(self, event: Notification) -> None:
+        """Send a notification from this node, once it has started. Raises HostDown like :meth:`request`."""
+        await self.host.call(lambda: self._notify(event))
+
+    async def _request(self, event: Request[R], timeout: float | None) -> R:
+        return await (await self._started()).request(event, timeout=timeout)
+
+    async def _notify(self, event: Notification) -> None:
+        await (await self._started()).notify(event)
+
+    async def _started(self) -> Node:
+        # The program is the first task of each life, so this is the present life's future.
+        assert self._up is not None
+        return await asyncio.shield(self._up)
+
+
+class Simulation:
+    """Hosts in simulated time: ``with Simulation(topology, seed=7) as sim: sim.run(main(sim.node("web")))``.
+
+    The same ``seed`` gives the same run. ``service`` says what work costs; see :class:`~edri_sim.service.Service`.
+    ``trace`` is a level of :mod:`edri_sim.trace`, ``epoch`` the wall clock at time 0, ``latency`` the seconds that
+    bytes take from any host to any other, and ``shuffle_ties`` runs what is due at one instant in an order drawn from
+    the seed. ``settings`` are for every node.
+    """
+
+    def __init__(
+        self, topology: Topology | None = None, *, seed: int = 0, service: Mapping[Any, Any] | None = None,
+        trace: str = "full", trace_cap: int = 0, epoch: datetime = EPOCH, latency: float = 0.0,
+        settings: Settings | None = None, shuffle_ties: bool = False,
+    ) -> None:  # fmt: skip
+        if epoch.tzinfo is None:
+            raise DeclarationError(f"Simulation(epoch={epoch!r}): expected a time with its time zone")
+        self.kernel = Kernel(seed=seed, shuffle_ties=shuffle_ties)
+        self.network = Network(self.kernel, latency=latency)
+        self.seed = seed
+        self.recorder = Recorder(cap=trace_cap)
+        self._services = ServiceTable.of(service)
+        self._level = trace
+        self._epoch = epoch
+        self._settings = settings or Settings()
+        self.hosts: dict[str, SimulatedHost] = {}
+        self.nodes: dict[str, SimulatedNode] = {}
+        self._main = self.host(MAIN)
+        for spec in (topology or Topology("empty")).nodes.values():
+            self._add_node(spec)
+
+    def __repr__(self) -> str:
+        return f"<Simulation t={self.now:.9g} s, seed {self.seed}, hosts {', '.join(self.hosts)}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What it holds
+
+    @property
+    def env(self) -> simpy.Environment:
+        """SimPy's environment, for processes, resources and events of one's own; the kernel steps it."""
+        return self.kernel.env
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds since the start."""
+        return self.kernel.now
+
+    def host(self, name: str, *, cores: int = 1, costs: Costs | None = None) -> SimulatedHost:
+        """A new host with ``cores`` cores, up, with nothing running on it but what one starts on its ``loop``."""
+        return self._add_host(name, cores, costs or Costs())
+
+    def node(self, name: str) -> SimulatedNode:
+        """A node of the topology. Raises DeclarationError for an unknown name."""
+        if name not in self.nodes:
+            raise DeclarationError(f"no node {name!r}: expected one of {', '.join(self.nodes) or 'none'}")
+        return self.nodes[name]
+
+    def _add_host(self, name: str, cores: int, costs: Costs) -> SimulatedHost:
+        if check_name("host", name) in self.hosts:
+            raise DeclarationError(f"two hosts are named {name!r}")
+        host = self.hosts[name] = SimulatedHost(
+            self.kernel, self.network, name, cores=cores, costs=costs, services=self._services,
+            recorder=self.recorder, level=self._level, seed=self.seed, epoch=self._epoch,
+        )  # fmt: skip
+        return host
+
+    def _add_node(self, spec: NodeSpec) -> None:
+        host = self._add_host(spec.name, spec.cores, spec.costs)
+        node = self.nodes[spec.name] = SimulatedNode(spec, host, self._settings)
+        host.boot(node.program)
+
+    # Running
+
+    def run(
+        self, main: Coroutine[Any, Any, T] | None = None, *, until: float | None = None, pace: float | None = None
+    ) -> T | None:
+        """Run ``main`` and return its result; works in a notebook cell too.
+
+        ``until`` (simulated seconds): stop there at the latest; what is unfinished goes on in the next call, and None
+        is returned. Without ``main``: run until then, or until nothing is left to happen. ``pace``: simulated seconds
+        for each wall second.
+
+        Raises what ``main`` raises, the exception of a task that nobody awaits, SimulationQuiet, SimulationStalled.
+        """
+        return self.kernel.run(main, self._main.loop, until=until, pace=pace)  # type: ignore[arg-type]
+
+    async def run_async(
+        self, main: Coroutine[Any, Any, T] | None = None, *, until: float | None = None, pace: float | None = None
+    ) -> T | None:
+        """As :meth:`run`, in slices, so that the caller's event loop breathes; ends on Ctrl-C and when cancelled."""
+        result: T | None = await self.kernel.run_async(main, self._main.loop, until=until, pace=pace)
+        return result
+
+    def step(self) -> bool:
+        """Run one callback, or move time once; False when nothing is left to happen."""
+        return self.kernel.step()
+
+    def wait(self, event: simpy.Event) -> asyncio.Future[Any]:
+        """Await a SimPy event in a simulated task: its value, or its exception."""
+        return self.kernel.wait(event)
+
+    def result(self) -> Run:
+        """What has happened so far."""
+        return Run(self.recorder, duration=self.now, simulated=True, seed=self.seed)
+
+    def close(self) -> None:
+        """End everything; only now do the ``finally`` blocks of crashed hosts run, and they change nothing."""
+        self.recorder.close()
+        for host in self.hosts.values():
+            host.close()
+        self.kernel.close()

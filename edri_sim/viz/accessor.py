@@ -1,0 +1,55 @@
+"""``run.plot``: the pictures of one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edri_sim.errors import SettingsError
+from edri_sim.viz import theme
+from edri_sim.viz.graph import draw_flows
+from edri_sim.viz.latency import draw_latency, types_with_latency
+from edri_sim.viz.utilisation import draw_utilisation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from edri_sim.run import Run
+    from edri_sim.topology import Topology
+
+
+class Plots:
+    """Pictures of a run, each as matplotlib axes.
+
+    ``ax`` draws into axes of one's own; without it a new figure is made, which Jupyter shows and pyplot does not know.
+    ``against`` draws a second run beside the first.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def topology(self, topology: Topology | None = None, *, ax: Axes | None = None) -> Axes:
+        """Who sent which events to whom, and how many. ``topology`` adds the mode of each pool."""
+        ax = theme.axes(ax, 10, 5)
+        draw_flows(ax, self._run, topology)
+        return ax
+
+    def latency(self, type_: str | None = None, *, against: Run | None = None, ax: Axes | None = None) -> Axes:
+        """The share of events, of one type or of each, that had ended by each latency; p50 and p95 are marked.
+
+        Raises:
+            SettingsError: no event of ``type_`` occurred.
+        """
+        runs = [self._run] if against is None else [self._run, against]
+        types = [type_] if type_ is not None else types_with_latency(runs)
+        known = self._run.types
+        if type_ is not None and type_ not in known:
+            raise SettingsError(f"latency({type_!r}): no such event occurred; expected one of {', '.join(known)}")
+        ax = theme.axes(ax, 7, 4)
+        draw_latency(ax, runs, types)
+        return ax
+
+    def utilisation(self, *, against: Run | None = None, ax: Axes | None = None) -> Axes:
+        """The share of its slots that each pool kept busy."""
+        ax = theme.axes(ax, 7, 2.6)
+        draw_utilisation(ax, [self._run] if against is None else [self._run, against])
+        return ax

@@ -1,0 +1,92 @@
+"""Who sent which events to whom: read from a trace, and laid out as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import networkx as nx
+
+from edri_sim import trace
+from edri_sim.managers.manager import Manager
+from edri_sim.node import PartFactory
+from edri_sim.run import Run
+from edri_sim.topology import Topology
+
+OUTSIDE = "outside"
+"""Whoever is no component: the program that uses the node."""
+
+
+class Flow(NamedTuple):
+    """Events of one type that went from one component to another."""
+
+    source: str
+    target: str
+    type: str
+
+
+def flows(run: Run) -> dict[Flow, int]:
+    """How many events went which way, in order of first use.
+
+    A handler's events are told by their parent. A notification with several handlers at work at once is known to be
+    the parent, but not which of them published: the last that began is taken.
+    """
+    names = run.recorder.names.list()
+    at_work: dict[tuple[int, int], str] = {}
+    sources: dict[tuple[int, int], str] = {}
+    counts: dict[Flow, int] = {}
+    for _, stage, _, component, origin, number, kind, detail in run.recorder.rows():
+        if stage == trace.CREATED:
+            sources[origin, number] = at_work.get((origin, detail), OUTSIDE) if detail else OUTSIDE
+        elif stage == trace.STARTED:
+            at_work[origin, number] = names[component]
+            flow = Flow(sources.get((origin, number), OUTSIDE), names[component], names[kind])
+            counts[flow] = counts.get(flow, 0) + 1
+    return counts
+
+
+def pool_modes(topology: Topology) -> dict[str, str]:
+    """The mode of each pool of a topology, by the pool's label."""
+    modes: dict[str, str] = {}
+    for spec in topology.nodes.values():
+        for factory in spec.parts:
+            cls = _manager_class(factory)
+            for name, pool in cls.pools().items() if cls is not None else ():
+                modes[f"{spec.name}/{cls.__name__}.{name}"] = pool.mode  # type: ignore[union-attr]
+    return modes
+
+
+def _manager_class(factory: PartFactory) -> type[Manager] | None:
+    """The class of the manager that a factory makes; factories are there to be called, and what they make is idle."""
+    cls = factory if isinstance(factory, type) else type(factory())
+    return cls if issubclass(cls, Manager) else None
+
+
+def places(counts: Mapping[Flow, int]) -> dict[str, tuple[float, float]]:
+    """Where each component stands: events run from left to right, and columns are centred about y = 0.
+
+    The layers of Sugiyama's method (1981): longest paths once the edges that close a cycle are left out, each column
+    in the order of the mean height of those before it.
+    """
+    graph = _without_cycles(counts)
+    at: dict[str, tuple[float, float]] = {}
+    for column, layer in enumerate(nx.topological_generations(graph)):
+        heights = {name: _mean_height(graph, name, at) for name in layer}
+        order = sorted(heights, key=lambda name: -heights[name])  # Stable: first use decides a tie.
+        for row, name in enumerate(order):
+            at[name] = (float(column), (len(order) - 1) / 2 - row)
+    return at
+
+
+def _without_cycles(counts: Mapping[Flow, int]) -> nx.DiGraph:
+    graph = nx.DiGraph()
+    for flow in counts:
+        graph.add_nodes_from((flow.source, flow.target))
+        if flow.source != flow.target and not nx.has_path(graph, flow.target, flow.source):
+            graph.add_edge(flow.source, flow.target)
+    return graph
+
+
+def _mean_height(graph: nx.DiGraph, name: str, at: Mapping[str, tuple[float, float]]) -> float:
+    before = [at[other][1] for other in graph.predecessors(name)]
+    return sum(before) / len(before) if before else 0.0

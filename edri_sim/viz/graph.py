@@ -1,0 +1,120 @@
+"""The network graph: components as boxes, event types as arrows between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from edri_sim.run import Run
+from edri_sim.topology import Topology
+from edri_sim.viz.flows import OUTSIDE, Flow, flows, places, pool_modes
+from edri_sim.viz.theme import FAINT, GRID, INK, PAPER, title
+
+_WIDE, _HIGH = 4.5, 0.95
+"""The distance of columns and of rows, in the units of the axes."""
+_BOX_WIDE, _BOX_HIGH = 2.15, 0.68
+
+_FILL = {"outside": "#eceff1", "manager": "#dbeaf5", "process": "#fbe3d6", "thread": "#d8f0e8", "method": "#f6e3ee"}
+_EDGE = {"outside": "#7f7f7f", "manager": "#0072B2", "process": "#D55E00", "thread": "#009E73", "method": "#CC79A7"}
+
+Point = tuple[float, float]
+
+
+def draw_flows(ax: Axes, run: Run, topology: Topology | None = None) -> None:
+    """Draw who sent which events to whom, with counts; pools show their slots and, given the topology, their mode."""
+    counts = flows(run)
+    at = {name: (x * _WIDE, y * _HIGH) for name, (x, y) in places(counts).items()}
+    modes = pool_modes(topology) if topology is not None else {}
+    _frames(ax, at)
+    for name, point in at.items():
+        _box(ax, name, point, run, modes)
+    for (source, target), lines in _by_pair(counts).items():
+        _arrow(ax, at[source], at[target], lines)
+    ax.set_axis_off()
+    ax.set_aspect("equal")
+    _limits(ax, at)
+    title(ax, "Who sends what to whom")
+
+
+def _by_pair(counts: Mapping[Flow, int]) -> dict[tuple[str, str], list[str]]:
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for flow, count in counts.items():
+        pairs.setdefault((flow.source, flow.target), []).append(f"{count:,} \N{MULTIPLICATION SIGN} {flow.type}")
+    return pairs
+
+
+def _words(name: str, run: Run, modes: Mapping[str, str]) -> tuple[str, str, str]:
+    """The kind of a component, its title and what stands below the title."""
+    if name == OUTSIDE:
+        return "outside", "your program", "the clients"
+    label = name.partition("/")[2] or name
+    owner, _, pool = label.partition(".")
+    if not pool:
+        return "manager", owner, "manager, handlers on the loop"
+    slots = run.recorder.slots.get(name, 1)
+    mode = modes.get(name, "")
+    size = f"{slots} {mode or 'slot'}{'' if slots == 1 else 'es' if mode == 'process' else 's'}"
+    return mode or "manager", pool, f"pool of {owner}: {size}"
+
+
+def _box(ax: Axes, name: str, point: Point, run: Run, modes: Mapping[str, str]) -> None:
+    kind, head, below = _words(name, run, modes)
+    x, y = point
+    box = FancyBboxPatch(
+        (x - _BOX_WIDE / 2, y - _BOX_HIGH / 2), _BOX_WIDE, _BOX_HIGH, boxstyle="round,pad=0,rounding_size=0.1",
+        facecolor=_FILL[kind], edgecolor=_EDGE[kind], linewidth=1.4, zorder=3,
+    )  # fmt: skip
+    ax.add_patch(box)
+    ax.text(x, y + 0.1, head, ha="center", va="center", fontsize=11.5, fontweight="bold", color=INK, zorder=4)
+    ax.text(x, y - 0.15, below, ha="center", va="center", fontsize=8.5, color=INK, zorder=4)
+
+
+def _arrow(ax: Axes, a: Point, b: Point, lines: list[str]) -> None:
+    start = (a[0] + _BOX_WIDE / 2, a[1])
+    end = (b[0] - _BOX_WIDE / 2, b[1])
+    bend = 0.0
+    if b[0] <= a[0]:  # Back or within a column: around the boxes, not through those between.
+        start, end, bend = (a[0], a[1] + _BOX_HIGH / 2), (b[0], b[1] + _BOX_HIGH / 2), 0.35
+    arrow = FancyArrowPatch(
+        start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=12, linewidth=1.3,
+        color=FAINT, shrinkA=1, shrinkB=2, zorder=2,
+    )  # fmt: skip
+    ax.add_patch(arrow)
+    _edge_label(ax, start, end, bend, "\n".join(lines))
+
+
+def _edge_label(ax: Axes, start: Point, end: Point, bend: float, words: str) -> None:
+    # Past the middle: arrows that leave one box together have drawn apart by then.
+    share = 0.55 if not bend else 0.5
+    x = start[0] + share * (end[0] - start[0]) + bend * (end[1] - start[1]) / 2
+    y = start[1] + share * (end[1] - start[1]) - bend * (end[0] - start[0]) / 2
+    ax.text(
+        x, y, words, ha="center", va="center", fontsize=9, color=INK, zorder=5,
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": PAPER, "edgecolor": "none"},
+    )  # fmt: skip
+
+
+def _frames(ax: Axes, at: Mapping[str, Point]) -> None:
+    """A frame around the components of each node."""
+    nodes: dict[str, list[Point]] = {}
+    for name, point in at.items():
+        if name != OUTSIDE:
+            nodes.setdefault(name.partition("/")[0], []).append(point)
+    for node, points in nodes.items():
+        left, right = min(x for x, _ in points) - _BOX_WIDE / 2, max(x for x, _ in points) + _BOX_WIDE / 2
+        low, high = min(y for _, y in points) - _BOX_HIGH / 2, max(y for _, y in points) + _BOX_HIGH / 2
+        frame = FancyBboxPatch(
+            (left - 0.2, low - 0.2), right - left + 0.4, high - low + 0.55, boxstyle="round,pad=0,rounding_size=0.15",
+            facecolor="none", edgecolor=GRID, linewidth=1.4, zorder=1,
+        )  # fmt: skip
+        ax.add_patch(frame)
+        ax.text(left, high + 0.17, f"node {node}", fontsize=10, color=FAINT, va="center", zorder=4)
+
+
+def _limits(ax: Axes, at: Mapping[str, Point]) -> None:
+    xs = [x for x, _ in at.values()] or [0.0]
+    ys = [y for _, y in at.values()] or [0.0]
+    ax.set_xlim(min(xs) - _BOX_WIDE / 2 - 0.1, max(xs) + _BOX_WIDE / 2 + 0.25)
+    ax.set_ylim(min(ys) - 0.6, max(ys) + 0.75)

@@ -1,0 +1,1 @@
+"""The core runtime, capability by capability, on both loops."""

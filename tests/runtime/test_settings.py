@@ -1,0 +1,116 @@
+"""Settings: where they come from, and what is said of bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edri_sim import Node, Settings
+from edri_sim.errors import DeclarationError, SettingsError
+from tests.runtime.cast import Ear
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "edri.toml"
+    path.write_text(text)
+    return path
+
+
+def test_arguments_beat_the_environment_which_beats_the_file_which_beats_the_defaults(tmp_path: Path) -> None:
+    toml = write(tmp_path, "[edri]\nrequest_timeout = 1\nroute_grace = 1.5\nkill_after = 1\n")
+    environment = {"EDRI_REQUEST_TIMEOUT": "2", "EDRI_ROUTE_GRACE": "2.5", "EDRI_REQUIRE_ALL": "1", "HOME": "/"}
+    settings = Settings.load(toml=toml, environment=environment, request_timeout=3)
+    assert (settings.request_timeout, settings.route_grace, settings.kill_after) == (3.0, 2.5, 1.0)
+    assert settings.drain_timeout == Settings().drain_timeout
+
+
+def test_numbers_arrive_as_what_they_are_declared_to_be() -> None:
+    settings = Settings.load(environment={"EDRI_TRACE_CAP": "10", "EDRI_TRACE": "full"}, kill_after=0)
+    assert (settings.trace_cap, settings.trace, settings.kill_after) == (10, "full", 0.0)
+    assert type(settings.kill_after) is float
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        Settings().kill_after = 1  # type: ignore[misc]
+
+
+def test_a_file_without_the_table_changes_nothing(tmp_path: Path) -> None:
+    assert Settings.load(toml=write(tmp_path, "[other]\nx = 1\n")) == Settings()
+
+
+BAD_VALUES = [
+    ("request_timeout", 0, "setting request_timeout=0.0: expected seconds above 0"),
+    ("request_timeout", float("inf"), "setting request_timeout=inf: expected seconds above 0"),
+    ("route_grace", -1, "setting route_grace=-1.0: expected seconds, 0 or more"),
+    ("drain_timeout", float("nan"), "setting drain_timeout=nan: expected seconds, 0 or more"),
+    ("kill_after", -0.5, "setting kill_after=-0.5: expected seconds, 0 or more"),
+    ("restart_delay", 0, "setting restart_delay=0.0: expected seconds above 0"),
+    ("restart_delay_max", 0, "setting restart_delay_max=0.0: expected seconds above 0"),
+    ("trace", "loud", "setting trace='loud': expected one of full, sampled, counters, off"),
+    ("trace_cap", -1, "setting trace_cap=-1: expected a number of rows, 0 or more"),
+    ("request_timeout", "soon", "setting request_timeout='soon' as an argument: expected a number"),
+    ("request_timeout", True, "setting request_timeout=True as an argument: expected a number"),
+    ("request_timeout", None, "setting request_timeout=None as an argument: expected a number"),
+    ("trace_cap", 1.5, "setting trace_cap=1.5 as an argument: expected a whole number"),
+    ("trace", 5, "setting trace=5 as an argument: expected a string"),
+    ("rout_grace", 1, "unknown setting 'rout_grace' as an argument: did you mean 'route_grace'?"),
+    (
+        "xyzzy",
+        1,
+        "unknown setting 'xyzzy' as an argument: expected one of request_timeout, route_grace, drain_timeout,"
+        " kill_after, restart_delay, restart_delay_max, trace, trace_cap",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD_VALUES)
+def test_a_bad_setting_is_named_with_what_would_be_right(name: str, value: Any, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(**{name: value})
+    assert str(caught.value) == message
+
+
+def test_a_bad_value_in_the_environment_says_so() -> None:
+    with pytest.raises(SettingsError, match=r"setting kill_after='soon' in the environment: expected a number"):
+        Settings.load(environment={"EDRI_KILL_AFTER": "soon"})
+
+
+BAD_FILES: list[tuple[str, Callable[[Path], Path], str]] = [
+    ("missing", lambda folder: folder / "none.toml", "settings file .*none.toml: .*No such file"),
+    ("no toml", lambda folder: write(folder, "edri = [["), "settings file .*edri.toml: "),
+    ("no table", lambda folder: write(folder, "edri = 5"), r"settings file .*: expected a table \[edri\], got int"),
+    ("no text", lambda folder: _bytes(folder), "settings file .*edri.toml: .*codec can't decode"),
+    ("typo", lambda folder: write(folder, "[edri]\nkill_aftr = 1"), "unknown setting 'kill_aftr' in .*edri.toml"),
+    ("type", lambda folder: write(folder, "[edri]\nkill_after = true"), "kill_after=True in .*: expected a number"),
+]
+
+
+def _bytes(folder: Path) -> Path:
+    path = folder / "edri.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    return path
+
+
+@pytest.mark.parametrize(("make", "message"), [case[1:] for case in BAD_FILES], ids=[case[0] for case in BAD_FILES])
+def test_a_bad_file_is_named(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.load(toml=make(tmp_path))
+
+
+def test_a_node_takes_single_settings_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDRI_KILL_AFTER", "7")
+    node = Node("solo", Ear, route_grace=0.25)
+    assert (node._settings.kill_after, node._settings.route_grace) == (7.0, 0.25)
+    assert Node("solo", Ear, kill_after=8)._settings.kill_after == 8.0
+    assert Node("solo", Ear, settings=Settings())._settings.kill_after == Settings().kill_after
+
+
+def test_a_node_refuses_bad_settings() -> None:
+    with pytest.raises(SettingsError, match="did you mean 'drain_timeout'"):
+        Node("solo", Ear, drain_timout=1)
+    with pytest.raises(DeclarationError, match="node 'solo': pass settings= or single settings, not both"):
+        Node("solo", Ear, settings=Settings(), kill_after=1)

@@ -21,8 +21,8 @@ help: ## list the targets
 demo: $(VENV)/lab.stamp ## run the photo service, in real and in simulated time
 	$(BIN)/edri-sim demo
 
-test: lint ## lint, then run every test and notebook
-	$(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg
+test: lint $(VENV)/pythons.stamp ## lint, then run every test and notebook
+	EDRI_TEST_PYTHONS="$$(ls -d $(CURDIR)/$(VENV)/pythons/*/bin/python 2>/dev/null | paste -sd: -)" $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg
 
 lint: $(VENV)/dev.stamp ## check style, types and the walls between the modules
 	$(BIN)/ruff check .
@@ -50,6 +50,11 @@ $(VENV)/build.stamp: $(INPUTS) | $(BIN)/python
 
 $(VENV)/%.stamp: $(VENV)/build.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[$(extras)]'
+	touch $@
+
+# The digest must be the same on all of them. What each gets depends on the dependencies alone.
+$(VENV)/pythons.stamp: $(INPUTS) tests/pythons/make.py | $(BIN)/python
+	$(BIN)/python tests/pythons/make.py $(VENV)/pythons
 	touch $@
 
 $(BIN)/python: problem = $(shell $(probe_python))

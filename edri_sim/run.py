@@ -195,7 +195,7 @@ class Run:
         count = sum(span.type == type_ for span in self.spans)
         failed = self.count(type_, "failed") + self.count(type_, "dropped")
         ranks = self.percentiles(type_).values()
-        figures = [f"{1000 * rank:.3g}" if not math.isnan(rank) else "-" for rank in ranks]
+        figures = [_milliseconds(rank) for rank in ranks]
         return (
             type_,
             str(count),
@@ -257,6 +257,14 @@ def _percentile(ordered: Sequence[float], level: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def _milliseconds(seconds: float) -> str:
+    """Three significant figures, or all whole milliseconds: 1e+03 is for machines."""
+    value = 1000 * seconds
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def _table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> list[str]:

@@ -44,7 +44,7 @@ def fonts() -> None:
     """Have matplotlib open its font files, which it keeps open from then on, before a test is watched for leaks."""
     ax = theme.axes(None, 2, 2)
     theme.title(ax, "bold")
-    theme.svg(ax.figure.get_figure(root=True))
+    theme.svg(theme.figure_of(ax))
 
 
 @pytest.fixture

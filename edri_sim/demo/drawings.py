@@ -15,9 +15,7 @@ from edri_sim.viz.accessor import Plots
 
 def network(run: Run, topology: Topology) -> bytes:
     """Who sent what to whom."""
-    figure = theme.figure(11, 4.6)
-    Plots(run).topology(topology, ax=figure.add_subplot())
-    return theme.svg(figure)
+    return theme.svg(theme.figure_of(Plots(run).topology(topology)))
 
 
 def latency(real: Run, simulated: Run) -> bytes:

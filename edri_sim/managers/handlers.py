@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -29,11 +30,15 @@ def handles(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class HandlerSpec:
-    """One handler: the method's name, the class of events that it takes, and whether it is ``async def``."""
+    """One handler: the method's name, the class of events that it takes, and whether it is ``async def``.
+
+    ``waits`` is False for an ``async def`` without an ``await``: it needs no task, for it cannot be suspended.
+    """
 
     name: str
     cls: type[Any]
     is_async: bool
+    waits: bool
 
 
 class HandlerTable:
@@ -120,7 +125,13 @@ def _spec(owner: type[Any], name: str, function: Callable[..., Any], names: Mapp
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise DeclarationError(f"{where}: a handler returns one reply; this one is a generator")
     _check_return(where, cls, hints)
-    return HandlerSpec(name, cls, inspect.iscoroutinefunction(function))
+    return HandlerSpec(name, cls, inspect.iscoroutinefunction(function), _waits(function))
+
+
+def _waits(function: Callable[..., Any]) -> bool:
+    """Whether a coroutine function has an ``await`` of any kind: each compiles to SEND, from CPython 3.11 on."""
+    code = getattr(function, "__code__", None)
+    return code is None or any(instruction.opname == "SEND" for instruction in dis.get_instructions(code))
 
 
 def _check_return(where: str, cls: type[Any], hints: Mapping[str, Any]) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any
 
 from edri_sim.envelope import Job, current
 from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
-from edri_sim.managers.strands import Strands
+from edri_sim.managers.strands import Function, Strands
 from edri_sim.managers.worker import Component
 
 log = logging.getLogger("edri_sim.pool")
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 """Makes a task on the running loop."""
+
+
+Start = Callable[[Job, Function], None]
+"""Begins a job with its handler's function."""
 
 
 class LoopSlot:
@@ -31,7 +36,8 @@ class LoopSlot:
         self._spawn = spawn
         self._strands = Strands(asyncio.get_running_loop(), self.end)
         self._ended = owner.ended
-        self._handlers: dict[type[Any], tuple[Callable[[Any], Any], bool]] = {}
+        self._context = copy_context()
+        self._handlers: dict[type[Any], tuple[Function, Start]] = {}
         self._worker: Component | None = None
 
     async def start(self) -> None:
@@ -44,20 +50,34 @@ class LoopSlot:
     def submit(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`."""
         cls = type(job.envelope.event)
-        function, is_async = self._handlers.get(cls) or self._handler(cls)
-        if is_async:
-            task = self._spawn(self._run(job, function))
-            if not job.done:
-                job.run = task
-        else:
-            self._strands.start(job, function)
+        function, start = self._handlers.get(cls) or self._handler(cls)
+        start(job, function)
 
-    def _handler(self, cls: type[Any]) -> tuple[Callable[[Any], Any], bool]:
+    def _handler(self, cls: type[Any]) -> tuple[Function, Start]:
         spec = self._plan.cls.handler_table.nearest(cls)
-        found = self._handlers[cls] = (getattr(self._worker, spec.name), spec.is_async)
+        start = self._strands.start
+        if spec.is_async:
+            start = self._start_task if spec.waits else self._run_through
+        found = self._handlers[cls] = (getattr(self._worker, spec.name), start)
         return found
 
-    async def _run(self, job: Job, function: Callable[[Any], Any]) -> None:
+    def _start_task(self, job: Job, function: Function) -> None:
+        task = self._spawn(self._run(job, function))
+        if not job.done:
+            job.run = task
+
+    def _run_through(self, job: Job, function: Function) -> None:
+        """Run a coroutine that has no await: it ends with its first step, and so needs no task."""
+        context = self._context.copy()
+        context.run(current.set, job)
+        try:
+            context.run(function(job.envelope.event).send, None)
+        except StopIteration as stop:
+            self._ended(job, stop.value, None)
+        except BaseException as error:
+            self.end(job, None, error)
+
+    async def _run(self, job: Job, function: Function) -> None:
         current.set(job)
         try:
             value = await function(job.envelope.event)

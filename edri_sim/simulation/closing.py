@@ -28,8 +28,8 @@ class _Refusing(deque[Any]):
 def close_all(kernel: Kernel) -> None:
     """Close the coroutines of all pending tasks in creation order, then the asynchronous generators that are left."""
     engine = kernel.engine
-    for loop in kernel.loops:
-        loop.take_callbacks(deque(maxlen=0))
+    # Kept to the end: what a callback alone holds must not be collected before the tasks are closed in their order.
+    held = [loop.take_callbacks(deque(maxlen=0)) for loop in kernel.loops]
     if kernel.network is not None:
         kernel.network.close()
     with outer_loop_suspended(), redirect_stderr(None):
@@ -39,6 +39,7 @@ def close_all(kernel: Kernel) -> None:
             loop.enter()
             for agen in loop.living_asyncgens():
                 finish_asyncgen(agen)
+    held.clear()
     engine.ready.clear()
     engine.queue.clear()
     for loop in kernel.loops:

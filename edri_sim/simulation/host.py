@@ -91,9 +91,15 @@ class SimulatedHost:
     # Its life
 
     def boot(self, program: Program) -> None:
-        """Run ``program``, now and at every restart: it is called anew, so nothing of an earlier life is left."""
+        """Run ``program``, now and at every restart: it is called anew, so nothing of an earlier life is left.
+
+        What it raises fails the run, at once.
+        """
         self._program = program
-        self.loop.create_task(program(), name="program")
+        self._start_program(program)
+
+    def _start_program(self, program: Program) -> None:
+        self.loop.create_task(program(), name="program").add_done_callback(_raise_error)
 
     def restart(self) -> None:
         """Begin a new life: a new loop, idle cores, the program from its start. Raises SimulationError if it is up."""
@@ -105,7 +111,7 @@ class SimulatedHost:
         self.loop.host = self
         self.processor = Processor(self._kernel.env, self._cores)
         if self._program is not None:
-            self.loop.create_task(self._program(), name="program")
+            self._start_program(self._program)
 
     def crash(self) -> None:
         """Cut the power: nothing of this life runs again, not even its ``finally`` blocks, and peers hear nothing."""
@@ -170,6 +176,12 @@ class SimulatedHost:
         for strands in self._strands:
             strands.close()
         self._strands.clear()
+
+
+def _raise_error(program: asyncio.Task[None]) -> None:
+    """From a callback, where nobody can catch it, an exception fails the run; a task's own could wait for long."""
+    if not program.cancelled():
+        program.result()
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

@@ -145,10 +145,11 @@ class SimulationLoop(LimitedLoop):
             ready.extend(held)
             self._ready = ready
 
-    def take_callbacks(self, queue: deque[Any]) -> None:
-        """Send all callbacks and timers from now on to ``queue``, for good: the simulation ends."""
+    def take_callbacks(self, queue: deque[Any]) -> object:
+        """Send all callbacks from now on to ``queue``: the simulation ends. Returns what was held until now."""
         self.shut()
-        self._ready = queue
+        held, self._ready, self._queue = (self._ready, self._queue), queue, []
+        return held
 
     # Callbacks and timers -----------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,6 @@ class ModelledSlot(LoopSlot):
         self._gil: simpy.Resource = host.processor.gil
         self._stream = host.random(f"service/{plan.label}/{index}")
         self._services: dict[type[Any], Service] = {}
-        self._context = copy_context()
         self._sim_loop: SimulationLoop = host.loop
         self._overhead = host.costs.event
         self._waits: dict[Job, asyncio.TimerHandle] = {}
@@ -78,10 +76,13 @@ class ModelledSlot(LoopSlot):
             self._waits.pop(job, None)
         if service.body == "skip":
             self._skip(job, service)
-        elif job.cancelled and self._handler(type(job.envelope.event))[1]:
+        elif job.cancelled and self._is_async(job):
             self.end(job, None, asyncio.CancelledError())
         else:
             super().submit(job)
+
+    def _is_async(self, job: Job) -> bool:
+        return self._plan.cls.handler_table.nearest(type(job.envelope.event)).is_async
 
     def _skip(self, job: Job, service: Service) -> None:
         try:
@@ -94,7 +95,7 @@ class ModelledSlot(LoopSlot):
     def cancel(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; an async handler that only waits ends at once."""
         wait = self._waits.get(job)
-        if wait is None or not self._handler(type(job.envelope.event))[1]:
+        if wait is None or not self._is_async(job):
             super().cancel(job)
             return
         job.cancelled = True

@@ -29,12 +29,12 @@ class Plots:
 
     def topology(self, topology: Topology | None = None, *, ax: Axes | None = None) -> Axes:
         """Who sent which events to whom, and how many. ``topology`` adds the mode of each pool."""
-        ax = theme.axes(ax, 10, 5)
-        draw_flows(ax, self._run, topology)
-        return ax
+        return draw_flows(ax, self._run, topology)
 
     def latency(self, type_: str | None = None, *, against: Run | None = None, ax: Axes | None = None) -> Axes:
         """The share of events, of one type or of each, that had ended by each latency; p50 and p95 are marked.
+
+        Of all types, those that took no time at all are left out: a logarithmic axis has no place for them.
 
         Raises:
             SettingsError: no event of ``type_`` occurred.

@@ -10,11 +10,12 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from edri_sim.run import Run
 from edri_sim.topology import Topology
 from edri_sim.viz.flows import OUTSIDE, Flow, flows, places, pool_modes
-from edri_sim.viz.theme import FAINT, GRID, INK, PAPER, title
+from edri_sim.viz.theme import FAINT, GRID, INK, PAPER, axes, title
 
 _WIDE, _HIGH = 4.5, 0.95
-"""The distance of columns and of rows, in the units of the axes."""
+"""The distance of columns and of rows; a unit of the axes is an inch where the figure is ours."""
 _BOX_WIDE, _BOX_HIGH = 2.15, 0.68
+_TITLE = 0.3
 
 _FILL = {"outside": "#eceff1", "manager": "#dbeaf5", "process": "#fbe3d6", "thread": "#d8f0e8", "method": "#f6e3ee"}
 _EDGE = {"outside": "#7f7f7f", "manager": "#0072B2", "process": "#D55E00", "thread": "#009E73", "method": "#CC79A7"}
@@ -22,11 +23,16 @@ _EDGE = {"outside": "#7f7f7f", "manager": "#0072B2", "process": "#D55E00", "thre
 Point = tuple[float, float]
 
 
-def draw_flows(ax: Axes, run: Run, topology: Topology | None = None) -> None:
-    """Draw who sent which events to whom, with counts; pools show their slots and, given the topology, their mode."""
+def draw_flows(ax: Axes | None, run: Run, topology: Topology | None = None) -> Axes:
+    """Draw who sent which events to whom, with counts; pools show their slots and, given the topology, their mode.
+
+    Without axes a figure is made that is large enough for all components.
+    """
     counts = flows(run)
     at = {name: (x * _WIDE, y * _HIGH) for name, (x, y) in places(counts).items()}
     modes = pool_modes(topology) if topology is not None else {}
+    (left, right), (low, high) = _limits(at)
+    ax = axes(ax, right - left, high - low + _TITLE)
     _frames(ax, at)
     for name, point in at.items():
         _box(ax, name, point, run, modes)
@@ -34,8 +40,10 @@ def draw_flows(ax: Axes, run: Run, topology: Topology | None = None) -> None:
         _arrow(ax, at[source], at[target], lines)
     ax.set_axis_off()
     ax.set_aspect("equal")
-    _limits(ax, at)
+    ax.set_xlim(left, right)
+    ax.set_ylim(low, high)
     title(ax, "Who sends what to whom")
+    return ax
 
 
 def _by_pair(counts: Mapping[Flow, int]) -> dict[tuple[str, str], list[str]]:
@@ -113,8 +121,9 @@ def _frames(ax: Axes, at: Mapping[str, Point]) -> None:
         ax.text(left, high + 0.17, f"node {node}", fontsize=10, color=FAINT, va="center", zorder=4)
 
 
-def _limits(ax: Axes, at: Mapping[str, Point]) -> None:
+def _limits(at: Mapping[str, Point]) -> tuple[Point, Point]:
+    """From where to where the picture goes, across and up."""
     xs = [x for x, _ in at.values()] or [0.0]
     ys = [y for _, y in at.values()] or [0.0]
-    ax.set_xlim(min(xs) - _BOX_WIDE / 2 - 0.1, max(xs) + _BOX_WIDE / 2 + 0.25)
-    ax.set_ylim(min(ys) - 0.6, max(ys) + 0.75)
+    across = min(xs) - _BOX_WIDE / 2 - 0.1, max(xs) + _BOX_WIDE / 2 + 0.25
+    return across, (min(ys) - 0.6, max(ys) + 0.75)

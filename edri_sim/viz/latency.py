@@ -16,6 +16,9 @@ _MARKS = ((50.0, "o"), (95.0, "D"))
 _LEAST = 1e-7
 """Seconds: what took no simulated time at all still has a place on a logarithmic axis."""
 
+_FEW_DECADES = 10_000
+"""The span of an axis that has room for 1, 2 and 5 of each decade."""
+
 
 def run_label(run: Run) -> str:
     """What a run is called in a legend."""
@@ -79,7 +82,9 @@ def _finish(ax: Axes, heading: str, *, single: bool) -> None:
     ax.set_ylabel("share of events that had ended", fontsize=9, color=INK)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=12))
+    left, right = ax.get_xlim()
+    subs = (1.0, 2.0, 5.0) if right < _FEW_DECADES * left else (1.0,)
+    ax.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
     ax.xaxis.set_minor_formatter(NullFormatter())
     for level, _ in _MARKS:
         ax.axhline(level / 100, color=FAINT, linewidth=0.7, linestyle=":")
@@ -113,5 +118,5 @@ def figures(value: float) -> str:
 
 
 def types_with_latency(runs: Iterable[Run]) -> list[str]:
-    """The event types that have a latency in any of the runs, in order of first use."""
-    return list(dict.fromkeys(type_ for run in runs for type_ in run.types if run.latencies(type_)))
+    """The event types that took some time in any of the runs, in order of first use."""
+    return list(dict.fromkeys(type_ for run in runs for type_ in run.types if any(run.latencies(type_))))

@@ -25,8 +25,7 @@ class Picture(Axes):
     """Axes that Jupyter shows as a picture: no figure manager of pyplot knows them."""
 
     def _repr_html_(self) -> str:
-        figure = self.figure.get_figure(root=True)
-        return image(svg(figure), self.get_title("left") or "a picture of a run")
+        return image(svg(figure_of(self)), self.get_title("left") or "a picture of a run")
 
 
 def figure(width: float, height: float) -> Figure:
@@ -39,6 +38,14 @@ def axes(ax: Axes | None, width: float, height: float) -> Axes:
     if ax is not None:
         return ax
     return figure(width, height).add_subplot(axes_class=Picture)
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that the axes are in. Raises ValueError for axes that were removed from theirs."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError(f"{ax!r} is in no figure any more")
+    return figure
 
 
 def quiet_frame(ax: Axes) -> None:

@@ -27,7 +27,8 @@ def program(source: str, folder: Path, *, name: str = "program.py") -> Iterator[
     """A running Python program; killed at the end of the block if it has not ended."""
     script = folder / name
     script.write_text(PRELUDE + source)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Unbuffered output is written in two parts, a line and its end, which other processes could come between.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     process = subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )

@@ -119,7 +119,7 @@ def test_the_summary_is_a_table_for_people() -> None:
     lines = run.summary().splitlines()
     assert lines[0] == f"simulated, seed 5: 6.000 s, 3 events, digest {run.digest[:12]}"
     assert lines[2].split() == ["event", "count", "ok", "failed", "per", "s", "p50", "ms", "p95", "ms", "p99", "ms"]
-    assert lines[3].split() == ["Ask", "3", "2", "1", "0.3333", "3.5e+03", "5.75e+03", "5.95e+03"]
+    assert lines[3].split() == ["Ask", "3", "2", "1", "0.3333", "3500", "5750", "5950"]
     assert lines[5].split() == ["handled", "by", "slots", "busy"]
     assert lines[6].split() == ["solo/Crew.pool", "1", "100.0%"]
     assert str(run) == run.summary()

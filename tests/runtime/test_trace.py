@@ -14,7 +14,7 @@ from edri_sim.errors import SettingsError
 from edri_sim.trace import COLUMNS, STAGES, Recorder, Trace
 from tests.runtime.cast import Ask, Ear, Echo, Gate, Held, Told
 from tests.runtime.faulty import Faulty
-from tests.worlds import World, pool_of, quick, run_of, until
+from tests.worlds import World, pool_of, quick, run_of, turns, until
 
 Row = dict[str, Any]
 
@@ -220,10 +220,10 @@ def test_the_ring_keeps_no_payload(world: World) -> None:
             watched = weakref.ref(text)
             await node.request(Ask(text), timeout=20)
             del text
-            await asyncio.sleep(0)
-            gc.collect()
-            assert watched() is None
-            assert node.trace.counters.recent() or node.trace.level == "full"
+        await turns(3)
+        gc.collect()
+        assert watched() is None
+        assert [outcome.type for outcome in node.trace.counters.recent()] == ["Ask"]
 
     world.run(main)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -273,6 +274,51 @@ def test_a_clean_up_that_awaits_or_fails_does_not_stop_the_closing(
     assert [what for _, what in log] == ["before the await", "last"]
     assert all(task.done() for task in tasks)
     assert capsys.readouterr() == ("", "")
+
+
+def test_every_clean_up_of_a_coroutine_runs_though_an_inner_one_awaits(
+    kernel: Kernel, loop: SimulationLoop, log: Log, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def main() -> None:
+        try:
+            try:
+                await loop.create_future()
+            finally:
+                await asyncio.sleep(1)
+        finally:
+            print("outer clean-up", file=sys.stderr)
+            log.append((0, "outer clean-up"))
+
+    task = loop.create_task(main())
+    kernel.run()
+    kernel.close()
+    assert task.done()
+    assert log == [(0, "outer clean-up")]
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_callback_alone_holds_lives_until_the_tasks_are_closed(
+    kernel: Kernel, loop: SimulationLoop, log: Log
+) -> None:
+    class Held:
+        def __del__(self) -> None:
+            log.append((0, "held by a callback"))
+
+        def call(self) -> None: ...
+
+    async def waits() -> None:
+        try:
+            await loop.create_future()
+        finally:
+            log.append((0, "task"))
+
+    loop.create_task(waits())
+    kernel.run()
+    loop.call_soon(Held().call)
+    loop.call_later(1, Held().call)
+    loop.shut()
+    kernel.close()
+    assert [what for _, what in log] == ["task", "held by a callback", "held by a callback"]
 
 
 def test_a_task_that_never_began_is_closed_without_a_warning(

@@ -245,6 +245,25 @@ def test_a_run_starts_in_an_empty_context(kernel: Kernel, loop: SimulationLoop) 
     assert len(seen) == 3
 
 
+def test_tasks_and_callbacks_inherit_the_context_that_made_them(kernel: Kernel, loop: SimulationLoop) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nothing")
+    seen: list[str] = []
+
+    async def child() -> None:
+        seen.append(variable.get())
+
+    async def main() -> None:
+        variable.set("the parent's")
+        loop.call_soon(lambda: seen.append(variable.get()))
+        loop.call_later(1, lambda: seen.append(variable.get()))
+        await loop.create_task(child())
+        await loop.create_task(child(), context=contextvars.Context())
+        await asyncio.sleep(2)
+
+    kernel.run(main(), loop)
+    assert seen == ["the parent's", "the parent's", "nothing", "the parent's"]
+
+
 def test_a_kernel_does_not_run_within_itself(kernel: Kernel, loop: SimulationLoop) -> None:
     async def main() -> None:
         kernel.run(until=5)

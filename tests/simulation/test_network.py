@@ -135,6 +135,17 @@ def test_a_connection_asks_for_its_latency_once_for_each_direction(kernel: Kerne
     assert pair.ran(pair.client) == [(0.1, b"back")]
 
 
+def test_nothing_overtakes_what_was_sent_before_it(pair: Pair) -> None:
+    def faster() -> None:
+        pair.client.transport.outbound.latency = 0.0
+
+    pair.at(0, pair.client.transport.write, b"slow")
+    pair.at(LATENCY / 4, faster)
+    pair.at(LATENCY / 2, pair.client.transport.write, b"fast")
+    pair.at(1, pair.client.transport.write, b"alone")
+    assert pair.ran(pair.server) == [(LATENCY, b"slowfast"), (1, b"alone")]
+
+
 def test_only_bytes_can_be_written(pair: Pair) -> None:
     with pytest.raises(TypeError, match="must be a bytes-like object, not 'str'"):
         pair.client.transport.write("text")

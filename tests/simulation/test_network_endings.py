@@ -263,6 +263,23 @@ def test_a_write_to_a_crashed_host_is_repeated_until_the_restarted_host_resets_i
     assert pair.server.log == []
 
 
+def test_what_was_in_flight_at_a_crash_is_repeated_too(
+    kernel: Kernel, network: Network, mail: SimulationLoop, pair: Pair
+) -> None:
+    pair.at(1 - LATENCY / 2, pair.client.transport.write, b"in flight")
+    pair.at(1, crash, network, mail)
+    pair.at(30, kernel.loop, "mail")
+    assert [what for _, what in pair.ran(pair.client)] == ["ConnectionResetError"]
+
+
+def test_a_connection_that_is_closed_is_not_repeated_for(network: Network, mail: SimulationLoop, pair: Pair) -> None:
+    pair.at(1, crash, network, mail)
+    pair.at(2, pair.client.transport.write, b"half open")
+    pair.at(3, pair.client.transport.close)
+    assert pair.ran(pair.client) == [(3, "lost")]
+    assert pair.kernel.now - pair.begin < 10
+
+
 def test_a_write_to_a_host_that_stays_down_is_given_up_as_tcp_does(
     network: Network, mail: SimulationLoop, pair: Pair
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 from collections.abc import Callable, Coroutine
@@ -15,6 +14,7 @@ from edri_sim.envelope import Origin, current
 from edri_sim.errors import DeclarationError, NodeStopped
 from edri_sim.events import registry
 from edri_sim.host import Host, current_host
+from edri_sim.logs import NodeLog
 from edri_sim.managers.context import NodeContext, Part, RunningPart
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 PartFactory = Callable[[], Part]
-
-log = logging.getLogger("edri_sim.node")
 
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 TERMINATED = 128 + 15
@@ -163,16 +161,17 @@ class Node:
             await self._stop_parts()
             raise
         self._accepting = True
-        log.info("node %s runs", self.name, extra={"node": self.name})
+        self._log.info("node %s runs", self.name)
 
     def _context(self) -> NodeContext:
         loop = asyncio.get_running_loop()
         host = self._host = self._host or current_host(loop, self._settings)
         origin = Origin(self.name, _incarnation(host))
-        router = Router(origin, loop, registry.snapshot(), self._settings, host.trace)
+        log = self._log = NodeLog("node", self.name, host.now)
+        router = Router(origin, loop, registry.snapshot(), self._settings, host.trace, log.of("router"))
         own = copy_context()
         own.run(current.set, None)
-        return NodeContext(self.name, host, loop, router, Turn(loop, own), self._settings)
+        return NodeContext(self.name, host, loop, router, Turn(loop, own), self._settings, log)
 
     async def stop(self) -> None:
         """Drain, then stop all parts in reverse order. Nothing of the node is left when this returns."""
@@ -183,10 +182,10 @@ class Node:
             async with asyncio.timeout(self._settings.drain_timeout):
                 await self._quiet()
         except TimeoutError:
-            log.warning("node %s did not drain in time", self.name, extra={"node": self.name})
+            self._log.warning("node %s did not drain in time", self.name)
         finally:
             await self._stop_parts()
-            log.info("node %s stopped", self.name, extra={"node": self.name})
+            self._log.info("node %s stopped", self.name)
 
     async def _quiet(self) -> None:
         """Wait until no part is busy: one part's last event may be another's next."""

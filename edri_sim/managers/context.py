@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edri_sim.host import Host
+from edri_sim.logs import NodeLog
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
@@ -22,6 +23,7 @@ class NodeContext:
     router: Router
     turn: Turn
     settings: Settings
+    log: NodeLog
 
 
 class RunningPart(Protocol):

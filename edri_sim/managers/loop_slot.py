@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from inspect import CORO_CREATED, getcoroutinestate
@@ -13,8 +12,6 @@ from edri_sim.envelope import Job, current
 from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
 from edri_sim.managers.strands import Function, Strands
 from edri_sim.managers.worker import Component
-
-log = logging.getLogger("edri_sim.pool")
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 """Makes a task on the running loop."""
@@ -44,7 +41,7 @@ class LoopSlot:
         """See :class:`~edri_sim.managers.slot.Slot`."""
         plan = self._plan
         worker = self._worker = plan.make()
-        worker.attach(plan.port, plan.label, plan.node)
+        worker.attach(plan.port, plan.label, plan.log)
         await worker.start()
 
     def submit(self, job: Job) -> None:
@@ -118,7 +115,7 @@ class LoopSlot:
         try:
             await worker.stop()
         except Exception:
-            log.exception("%s: stop() failed", self._plan.label, extra={"node": self._plan.node})
+            self._plan.log.exception("%s: stop() failed", self._plan.label)
 
 
 def _raise(error: BaseException) -> None:

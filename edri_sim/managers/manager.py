@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from edri_sim.errors import DeclarationError
+from edri_sim.events import EventType
 from edri_sim.managers.context import NodeContext
+from edri_sim.managers.handlers import HandlerSpec
 from edri_sim.managers.pool import Pool, check_count
 from edri_sim.managers.running_pool import RunningPool, Shape
 from edri_sim.managers.slot import WorkerPlan
@@ -51,13 +53,13 @@ class RunningManager:
         cls = type(manager)
         self.label = f"{node.name}/{cls.__name__}"
         self._groups = [self._pool(name, pool, node) for name, pool in cls.pools().items()]
-        specs = cls.handler_table.resolve_at_start()
+        specs = _handlers(cls, node)
         shape = Shape("method", 1, cls.concurrency, cls.queue, cls.overflow)
         plan = _plan(cls, lambda: manager, self.label, cls.concurrency, node)
         self._groups.append(RunningPool(plan, shape, specs, self.label, node))
 
     def _pool(self, name: str, pool: Pool, node: NodeContext) -> RunningPool:
-        specs = pool.worker.handler_table.resolve_at_start()
+        specs = _handlers(pool.worker, node)
         if not specs:
             raise DeclarationError(f"{pool!r} of {self.label}: {pool.worker.__qualname__} has no method with @handles")
         plan = _plan(pool.worker, pool.make, f"{self.label}.{name}", pool.concurrency, node)
@@ -92,8 +94,21 @@ class RunningManager:
             await group.stop()
 
 
+def _handlers(cls: type[Component], node: NodeContext) -> dict[type[Any], HandlerSpec]:
+    """The handlers of a class; an error if one takes an event as it was before its cell of a notebook ran again."""
+    specs = cls.handler_table.resolve_at_start()
+    for spec in specs.values():
+        entry: EventType | None = vars(spec.cls).get("__edri__")
+        if entry is not None and node.router.types.by_name.get(entry.name, entry).cls is not spec.cls:
+            raise DeclarationError(
+                f"{cls.__qualname__}.{spec.name} handles an earlier definition of {entry.name}: "
+                f"define {cls.__qualname__} again (in a notebook, run its cell again)"
+            )
+    return specs
+
+
 def _plan(
     cls: type[Component], make: Callable[[], Component], label: str, concurrency: int, node: NodeContext
 ) -> WorkerPlan:
     router = node.router
-    return WorkerPlan(cls, make, label, node.name, router, node.settings, router.types.named, concurrency)
+    return WorkerPlan(cls, make, label, node.log.of("pool"), router, node.settings, router.types.named, concurrency)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,8 +15,6 @@ from edri_sim.errors import HandlerError, NodeStopped, ProviderLost, RequestErro
 from edri_sim.managers.context import NodeContext
 from edri_sim.managers.slot import Slot, WorkerPlan
 from edri_sim.routing.mailbox import Mailbox, Overflow
-
-log = logging.getLogger("edri_sim.pool")
 
 STARTS_PER_TURN = 64
 """How many handlers a pool starts before the loop may serve others: plain functions run to their end in a turn."""
@@ -217,9 +214,9 @@ class RunningPool:
         return envelope in self._running
 
     def _log_failure(self, envelope: Envelope, error: RequestError) -> None:
-        fields = {"node": self._node.name, "event_id": envelope.event_id, "event_type": envelope.type.name}
+        fields = {"event_id": envelope.event_id, "event_type": envelope.type.name}
         text = error.remote_traceback if isinstance(error, HandlerError) else str(error)
-        log.error("%s failed on %s:\n%s", self.label, envelope.type.name, text, extra=fields)
+        self._plan.log.error("%s failed on %s:\n%s", self.label, envelope.type.name, text, extra=fields)
 
     # Repair
 
@@ -228,7 +225,7 @@ class RunningPool:
         if slot not in self._slots:
             return
         del self._slots[slot]
-        log.error("%s: worker %d died: %s", self.label, slot.index, reason, extra={"node": self._node.name})
+        self._plan.log.error("%s: worker %d died: %s", self.label, slot.index, reason)
         for job in [job for job in self._running.values() if job.slot is slot]:
             self.ended(job, None, ProviderLost(f"{job.envelope!r}: worker {slot.index} of {self.label} died: {reason}"))
         while slot in self._idle:
@@ -249,7 +246,7 @@ class RunningPool:
             try:
                 await slot.start()
             except Exception:
-                log.exception("%s: worker %d did not start again", self.label, index, extra={"node": self._node.name})
+                self._plan.log.exception("%s: worker %d did not start again", self.label, index)
                 await slot.stop()
                 continue
             except BaseException:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from edri_sim.envelope import Job
 from edri_sim.errors import HandlerError, RequestError
 from edri_sim.events import EventType
+from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Port
 from edri_sim.managers.worker import Component
 from edri_sim.settings import Settings
@@ -25,7 +26,7 @@ class WorkerPlan:
     cls: type[Component]
     make: Callable[[], Component]
     label: str
-    node: str
+    log: NodeLog
     port: Port
     settings: Settings
     resolve: Callable[[str], EventType]

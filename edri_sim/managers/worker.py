@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Blocking, Port
 from edri_sim.managers.handlers import HandlerTable, caller_names, handles
 
@@ -23,17 +23,17 @@ class Component:
     handler_table: ClassVar[HandlerTable]
     _port: Port | None = None
     _label: str = ""
-    _node: str = ""
+    _log: NodeLog | None = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         cls.handler_table = HandlerTable(cls, caller_names())
 
-    def attach(self, port: Port, label: str, node: str) -> None:
+    def attach(self, port: Port, label: str, log: NodeLog) -> None:
         """Connect the instance to its node; the runtime calls this before ``start``."""
         self._port = port
         self._label = label
-        self._node = node
+        self._log = log.of("worker", component=label)
         self.blocking = Blocking(port)
 
     async def start(self) -> None:
@@ -51,15 +51,19 @@ class Component:
         return self._connected().notify(event)
 
     @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry the node and this component's label as fields."""
-        extra: Mapping[str, object] = {"node": self._node, "component": self._label}
-        return logging.LoggerAdapter(logging.getLogger("edri_sim.worker"), extra)
+    def log(self) -> NodeLog:
+        """The logger ``edri_sim.worker``; its records carry the fields ``node``, ``at`` and ``component``."""
+        if self._log is None:
+            raise self._not_started()
+        return self._log
 
     def _connected(self) -> Port:
         if self._port is None:
-            raise RuntimeError(f"{type(self).__qualname__} is not started yet: publish from start() or a handler")
+            raise self._not_started()
         return self._port
+
+    def _not_started(self) -> RuntimeError:
+        return RuntimeError(f"{type(self).__qualname__} is not started yet: publish and log in start() or a handler")
 
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {self._label}>" if self._label else f"<{type(self).__qualname__}>"

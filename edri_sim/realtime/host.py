@@ -79,12 +79,18 @@ class LocalHost:
         loop = asyncio.get_running_loop()
         if (
             threading.current_thread() is not threading.main_thread()
-            or "ipykernel" in sys.modules
+            or _in_notebook()
             or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         ):
             return lambda: None
         loop.add_signal_handler(signal.SIGTERM, stop)
         return lambda: _forget_signal(loop)
+
+
+def _in_notebook() -> bool:
+    """Whether this program is a notebook's kernel; that ipykernel is imported says little, for tools import it too."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 def _forget_signal(loop: asyncio.AbstractEventLoop) -> None:

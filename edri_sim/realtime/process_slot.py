@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -35,8 +34,6 @@ from edri_sim.realtime.messages import (
     Stop,
 )
 from edri_sim.realtime.sending import dumps
-
-log = logging.getLogger("edri_sim.pool")
 
 _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 
@@ -78,7 +75,7 @@ class ProcessSlot:
             HandlerError: the worker's ``start`` raised.
         """
         plan = self._plan
-        boot = Boot(self._pickle((sys.path, self._pickle((plan.make, plan.cls, plan.label, plan.node)))))
+        boot = Boot(self._pickle((sys.path, self._pickle((plan.make, plan.cls, plan.label, plan.log.node)))))
         near, far = socket.socketpair()
         try:
             self._spawn(far)
@@ -121,7 +118,7 @@ class ProcessSlot:
                 async with asyncio.timeout(self._plan.settings.kill_after):
                     await asyncio.shield(self._gone)
             except TimeoutError:
-                log.warning("%s: worker %d did not stop and is killed", self._plan.label, self.index)
+                self._plan.log.warning("%s: worker %d did not stop and is killed", self._plan.label, self.index)
             finally:
                 self._reap()
                 self._stream.close()

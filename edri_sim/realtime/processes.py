@@ -18,11 +18,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from edri_sim.envelope import Envelope, Job, Origin, current
 from edri_sim.errors import BadReply, CodecError, ProviderLost, RequestError, request_error
 from edri_sim.events import EventType, event_type, registry
+from edri_sim.logs import NodeLog
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.slot import WorkerPlan, handler_error
 from edri_sim.realtime.messages import (
@@ -139,7 +141,8 @@ class Child:
     async def _start(self, plan: bytes) -> None:
         try:
             make, cls, label, node = _unpack(plan)
-            ours = WorkerPlan(cls, make, label, node, self._port, Settings(), lambda name: self._types[name])
+            log = NodeLog("pool", node, lambda: datetime.now().astimezone())
+            ours = WorkerPlan(cls, make, label, log, self._port, Settings(), lambda name: self._types[name])
             self._slot = LoopSlot(ours, self, 0, spawner(self._loop))
             await self._slot.start()
         except BaseException as error:

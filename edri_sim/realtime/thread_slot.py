@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import logging
 import queue
 import threading
 from collections.abc import Callable, Coroutine
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-log = logging.getLogger("edri_sim.pool")
 
 GRACE = 0.5
 """Seconds that a stopping slot gives its threads to come back from a wait; a thread that is busy is then named."""
@@ -114,7 +111,7 @@ class ThreadSlot:
             if self._ended[thread.name].done():
                 thread.join()
             else:
-                log.warning("thread %s is busy and was left behind", thread.name, extra={"node": self._plan.node})
+                self._plan.log.warning("thread %s is busy and was left behind", thread.name)
 
     # In the threads
 
@@ -131,7 +128,7 @@ class ThreadSlot:
         plan = self._plan
         try:
             worker = plan.make()
-            worker.attach(ThreadPort(plan.port, self._loop), plan.label, plan.node)
+            worker.attach(ThreadPort(plan.port, self._loop), plan.label, plan.log)
             runner.run(worker.start())
         except BaseException as error:
             self._tell(_fail, ready, error)
@@ -149,7 +146,7 @@ class ThreadSlot:
         try:
             runner.run(worker.stop())
         except Exception:
-            log.exception("%s: stop() failed", self._plan.label, extra={"node": self._plan.node})
+            self._plan.log.exception("%s: stop() failed", self._plan.label)
 
     def _call(self, runner: asyncio.Runner, job: Job) -> tuple[Any, BaseException | None]:
         spec = self._plan.cls.handler_table.nearest(type(job.envelope.event))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import math
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -21,6 +20,7 @@ from edri_sim.errors import (
     RequestError,
 )
 from edri_sim.events import Notification, Request, TypeTable
+from edri_sim.logs import NodeLog
 from edri_sim.routing.cycles import note_cycle
 from edri_sim.routing.deadletter import DeadLetter
 from edri_sim.routing.deadlines import Deadlines
@@ -31,8 +31,6 @@ from edri_sim.trace import Trace
 
 R = TypeVar("R")
 
-log = logging.getLogger("edri_sim.router")
-
 
 class Router:
     """The event table of one node.
@@ -41,7 +39,13 @@ class Router:
     """
 
     def __init__(
-        self, origin: Origin, loop: asyncio.AbstractEventLoop, types: TypeTable, settings: Settings, trace_: Trace
+        self,
+        origin: Origin,
+        loop: asyncio.AbstractEventLoop,
+        types: TypeTable,
+        settings: Settings,
+        trace_: Trace,
+        log: NodeLog,
     ) -> None:
         self.origin = origin
         self.types = types
@@ -52,6 +56,7 @@ class Router:
         self._grace = settings.route_grace
         self._time = loop.time
         self._trace = trace_
+        self._log = log
         self._record = trace_.record
         self._ended = trace_.ended
         self._component = trace_.component(f"{origin.node}/router")
@@ -275,8 +280,8 @@ class Router:
             if self._trace.record is not None:
                 self._trace.record(trace.DROPPED, self._component, envelope, self._trace.detail(reason))
             self._trace.ended(envelope, "dropped", self._loop.time())
-        fields = {"node": self.origin.node, "event_id": envelope.event_id, "event_type": envelope.type.name}
-        log.warning("dead letter: %s at %s: %s", envelope.type.name, where, reason, extra=fields)
+        fields = {"event_id": envelope.event_id, "event_type": envelope.type.name}
+        self._log.warning("dead letter: %s at %s: %s", envelope.type.name, where, reason, extra=fields)
         if envelope.type.cls is DeadLetter or self._closed:
             return
         route = self._notify_routes.get(DeadLetter) or self._learn(DeadLetter, "notification", self._notify_routes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import simpy
+from simpy.core import BoundClass
 
 from edri_sim.errors import SimulationError
 
@@ -14,6 +15,13 @@ class Environment(simpy.Environment):
 
     ``process``, ``timeout``, ``event``, resources and stores work as SimPy documents them; times are seconds.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # SimPy binds these to the instance for speed, but not for a subclass's instance.
+        for name, factory in vars(simpy.Environment).items():
+            if isinstance(factory, BoundClass):
+                setattr(self, name, getattr(self, name))
 
     def step(self) -> NoReturn:
         """Raise SimulationError: a second stepper would pull timers from under the event loops."""

@@ -321,3 +321,31 @@ def test_a_reply_may_be_a_subclass_of_the_declared_one() -> None:
             return ""
 
     assert [spec.name for spec in Shape.handler_table.resolve().values()] == ["ask"]
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["manager", "pool"])
+def test_handlers_of_an_event_that_was_declared_again_are_told_when_the_node_starts(world: World, pooled: bool) -> None:
+    def declare() -> type[Request[str]]:
+        @event
+        class Revised(Request[str]):
+            pass
+
+        return Revised
+
+    first = declare()
+
+    class Old(Worker if pooled else Manager):  # type: ignore[misc]
+        @handles
+        async def ask(self, event: first) -> str:  # type: ignore[valid-type]
+            return ""
+
+    async def main() -> None:
+        manager = pool_of(Old) if pooled else Old
+        async with Node("solo", manager):
+            pass
+        declare()
+        with pytest.raises(DeclarationError, match=r"Old\.ask handles an earlier definition of Revised: define .*Old"):
+            async with Node("solo", manager):
+                pass
+
+    world.run(main)

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 GOOD = ROOT / "tests" / "typing" / "good.py"
 BAD = ROOT / "tests" / "typing" / "bad.py"
+FACE = ROOT / "tests" / "typing" / "face.py"
 
 
 def run(*command: str) -> str:
@@ -24,13 +25,13 @@ def run(*command: str) -> str:
 
 def mypy(cache: Path) -> str:
     options = ("--strict", "--follow-imports=silent", "--no-error-summary", f"--cache-dir={cache}", "--config-file=")
-    return run("mypy", *options, str(GOOD), str(BAD))
+    return run("mypy", *options, str(GOOD), str(BAD), str(FACE))
 
 
 def pyright() -> str:
     if importlib.util.find_spec("pyright") is None:
         pytest.skip("pyright is not installed")
-    return run("pyright", "--pythonpath", sys.executable, str(GOOD), str(BAD))
+    return run("pyright", "--pythonpath", sys.executable, str(GOOD), str(BAD), str(FACE))
 
 
 def error_lines(output: str, path: Path) -> list[int]:
@@ -44,6 +45,7 @@ def expected_lines() -> list[int]:
 
 def check(output: str) -> None:
     assert error_lines(output, GOOD) == [], output
+    assert error_lines(output, FACE) == [], output
     assert sorted(error_lines(output, BAD)) == expected_lines(), output
 
 

@@ -325,6 +325,6 @@ def _too_late(envelope: Envelope) -> str:
     holder = envelope.holder
     if holder is not None and not holder.runs(envelope):
         note_cycle(envelope, holder.label)
-    where = f"it was at {envelope.holder.label}" if envelope.state == HELD and envelope.holder else "it waited"
+    where = f"it was at {holder.label}" if holder is not None else "it waited"
     limit = envelope.deadline - envelope.created
     return f"{envelope.type.name} {envelope.event_id}: no reply within {limit:.3g} s; {where}{envelope.note}"

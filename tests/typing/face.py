@@ -1,0 +1,82 @@
+"""The public face as a user meets it: type-checked as it stands, and run on both loops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edri_sim import (
+    Manager,
+    Node,
+    Notification,
+    Pool,
+    Request,
+    Run,
+    Simulation,
+    Topology,
+    Worker,
+    event,
+    handles,
+    part,
+    service,
+    sleep,
+)
+from edri_sim.service import Service
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    path: str
+
+
+@event(name="face.Resize")
+class Resize(Request[Thumbnail]):
+    image: str
+    width: int = 128
+
+
+@event(name="face.Resized")
+class Resized(Notification):
+    image: str
+
+
+class Resizer(Worker):
+    def __init__(self, suffix: str) -> None:
+        self.suffix = suffix
+
+    @handles
+    def resize(self, event: Resize) -> Thumbnail:
+        sleep(0.01)
+        self.blocking.notify(Resized(event.image))
+        return Thumbnail(f"{event.image}{self.suffix}")
+
+
+class Images(Manager):
+    resizers = Pool(Resizer, mode="process", size=2, queue=1_000, args=(".small",))
+
+    def __init__(self, seen: list[str]) -> None:
+        self.seen = seen
+
+    @handles
+    async def on_resized(self, event: Resized) -> None:
+        self.seen.append(event.image)
+
+
+async def by_hand() -> list[str]:
+    """A node by hand, on whichever loop runs."""
+    seen: list[str] = []
+    async with Node("solo", part(Images, seen)) as node:
+        thumbnail: Thumbnail = await node.request(Resize("cat.jpg"), timeout=20)
+        await node.notify(Resized("dog.jpg"))
+    return [thumbnail.path, *seen]
+
+
+def simulated() -> Run:
+    """A topology in simulated time."""
+    topology = Topology("photos")
+    topology.node("images", part(Images, []), cores=4)
+    costs = {Resize: Service(cpu=service.LogNormal(mean=0.05, cv=0.4), wait=0.1)}
+    with Simulation(topology, seed=7, service=costs) as sim:
+        thumbnail: Thumbnail | None = sim.run(sim.node("images").request(Resize("cat.jpg"), timeout=2))
+        assert thumbnail is not None
+        assert thumbnail.path == "cat.jpg.small"
+        return sim.result()

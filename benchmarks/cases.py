@@ -107,6 +107,7 @@ CASES: dict[str, Case] = {
         (
             Ours("simulated requests, full trace", "ours_simulated", "simulated-requests", {"simpy": 0.7}),
             Ours("simulated requests, no trace", "ours_simulated", "simulated-requests-untraced", {"simpy": 1.0}),
+            Ours("the same, full trace, handlers that sleep", "ours_simulated", "simulated-requests-sleeping"),
         ),
         ("simpy", "asimpy", "salabim", "happysim"),
     ),

@@ -34,7 +34,8 @@ COLUMNS = ("time_ns", "stage", "node", "component", "origin", "number", "type", 
 LEVELS = ("full", "sampled", "counters", "off")
 _WIDTH = len(COLUMNS)
 _ROW = struct.Struct(f"<{_WIDTH}q")
-BLOCK = 4096 * _WIDTH
+BLOCK = 256 * _WIDTH
+"""Integers in a block: few enough that the open one stays in the processor's cache."""
 
 
 class Names:

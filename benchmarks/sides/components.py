@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from benchmarks.sides import model
-from benchmarks.sides.payload import NUMBER, RATIO, TEXT, Payload
+from benchmarks.sides.payload import NUMBER, OUTSTANDING, RATIO, TEXT, Payload
 from edri_sim import Manager, Notification, Pool, Request, Worker, event, handles
 
 
@@ -57,6 +57,12 @@ class ProcessPool(Manager):
     workers = Pool(EchoWorker, mode="process", size=1, queue=1_000)
 
 
+class BusyProcessPool(Manager):
+    """As many events at the child as there are outstanding: what xoscar sends to its actor's process too."""
+
+    workers = Pool(EchoWorker, mode="process", size=1, concurrency=OUTSTANDING, queue=1_000)
+
+
 class Subscriber(Manager):
     """Marks each notification that it handles in an array that it shares with the benchmark."""
 
@@ -71,8 +77,22 @@ class Subscriber(Manager):
         self.seen[event.number] = 1
 
 
-class ServingWorker(Worker):
-    """Takes the model's service time for each request."""
+class AsyncEchoWorker(Worker):
+    """Replies in an async handler."""
+
+    @handles
+    async def echo(self, event: Echo) -> Payload:
+        return Payload(event.number, event.text, event.ratio)
+
+
+class Service(Manager):
+    """The workers of the simulated model; how long they take is said by the simulation's ``service``."""
+
+    workers = Pool(AsyncEchoWorker, mode="method", size=model.WORKERS, queue=1_000)
+
+
+class SleepingWorker(Worker):
+    """Takes the model's service time for each request by itself, in unmodified asyncio."""
 
     @handles
     async def echo(self, event: Echo) -> Payload:
@@ -80,5 +100,5 @@ class ServingWorker(Worker):
         return Payload(event.number, event.text, event.ratio)
 
 
-class Service(Manager):
-    workers = Pool(ServingWorker, mode="method", size=model.WORKERS, queue=1_000)
+class SleepingService(Manager):
+    workers = Pool(SleepingWorker, mode="method", size=model.WORKERS, queue=1_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.sides import measure
 from benchmarks.sides.components import (
+    BusyProcessPool,
     EchoManager,
     MethodPool,
     ProcessPool,
@@ -57,7 +58,7 @@ CASES: dict[str, measure.Measurement] = {
     "notify-fan-out": measure.run_async(fan_out),
     "notify-burst": measure.run_async(burst),
     "process-sequence": measure.run_async(lambda: sequence(ProcessPool)),
-    "process-outstanding": measure.run_async(lambda: outstanding(ProcessPool)),
+    "process-outstanding": measure.run_async(lambda: outstanding(BusyProcessPool)),
 }
 
 if __name__ == "__main__":

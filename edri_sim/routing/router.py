@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from edri_sim import trace
-from edri_sim.envelope import HELD, SETTLED, WAITING, Envelope, Origin, current
+from edri_sim.envelope import SETTLED, WAITING, Envelope, Origin, current
 from edri_sim.errors import (
     CodecError,
     DeadlineExceeded,

@@ -139,7 +139,7 @@ def test_a_worker_publishes_from_start(world: World, mode: str) -> None:
 
 
 def test_publishing_before_the_start_says_when_it_works() -> None:
-    with pytest.raises(RuntimeError, match=r"Echo is not started yet: publish from start\(\) or a handler"):
+    with pytest.raises(RuntimeError, match=r"Echo is not started yet: publish .*in start\(\) or a handler"):
         asyncio.run(Echo().notify(Told(1)))
 
 

@@ -91,10 +91,12 @@ class Envelope(msgspec.Struct, eq=False):
 class Job(msgspec.Struct, eq=False):
     """One envelope at one handler: a notification has a job for each subscriber, a request has one.
 
-    ``label`` names the manager or pool, ``slot`` is what runs the handler, and ``run`` what the slot needs to stop it.
+    ``event`` is what the handler gets: the envelope's own, or a copy that went through the codec. ``label`` names the
+    manager or pool, ``slot`` is what runs the handler, and ``run`` what the slot needs to stop it.
     """
 
     envelope: Envelope
+    event: Any
     label: str
     slot: Any
     cancelled: bool = False

@@ -46,7 +46,7 @@ class LoopSlot:
 
     def submit(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`."""
-        cls = type(job.envelope.event)
+        cls = type(job.event)
         function, start = self._handlers.get(cls) or self._handler(cls)
         start(job, function)
 
@@ -68,7 +68,7 @@ class LoopSlot:
         context = self._context.copy()
         context.run(current.set, job)
         try:
-            context.run(function(job.envelope.event).send, None)
+            context.run(function(job.event).send, None)
         except StopIteration as stop:
             self._ended(job, stop.value, None)
         except BaseException as error:
@@ -77,7 +77,7 @@ class LoopSlot:
     async def _run(self, job: Job, function: Function) -> None:
         current.set(job)
         try:
-            value = await function(job.envelope.event)
+            value = await function(job.event)
         except BaseException as error:
             self.end(job, None, error)
         else:

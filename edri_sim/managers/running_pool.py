@@ -139,7 +139,7 @@ class RunningPool:
                     break
                 envelope = queue.popleft()
                 slot = idle.popleft()
-                job = running[envelope] = Job(envelope, label, slot)
+                job = running[envelope] = Job(envelope, envelope.event, label, slot)
                 if record is not None and slot.starts_at_once:
                     record(trace.STARTED, self._component, envelope, slot.index)
                 slot.submit(job)

@@ -99,7 +99,7 @@ class Strands:
 
 def _call(job: Job, function: Function) -> _Outcome:
     try:
-        return job, function(job.envelope.event), None
+        return job, function(job.event), None
     except GreenletExit:
         raise
     except BaseException as error:

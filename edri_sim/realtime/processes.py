@@ -162,7 +162,7 @@ class Child:
         deadline = self._loop.time() + message.remaining
         event = entry.codec.decode(message.payload)
         envelope = Envelope(event, entry, message.job, self._origin, self._loop.time(), deadline, (0, 0))
-        job = self._jobs[message.job] = Job(envelope, message.event_id, self._slot)
+        job = self._jobs[message.job] = Job(envelope, event, message.event_id, self._slot)
         self._port.numbers[job] = message.job
         self._slot.submit(job)
 
@@ -238,6 +238,9 @@ def main(arguments: list[str]) -> None:
     # No program is here to say where logs go: they go to stderr, which the node's program shares.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     connection = socket.socket(fileno=int(arguments[0]))
+    # The node takes the end of the stream for the end of the process, and kills what is left of it: this keeps the
+    # stream open until the process has ended, with all that it had to flush.
+    os.dup(connection.fileno())
     threading.Thread(target=_watch, args=(int(arguments[1]),), name="lifeline", daemon=True).start()
     try:
         asyncio.run(_serve(connection))

@@ -149,7 +149,7 @@ class ThreadSlot:
             self._plan.log.exception("%s: stop() failed", self._plan.label)
 
     def _call(self, runner: asyncio.Runner, job: Job) -> tuple[Any, BaseException | None]:
-        spec = self._plan.cls.handler_table.nearest(type(job.envelope.event))
+        spec = self._plan.cls.handler_table.nearest(type(job.event))
         function = getattr(self._worker, spec.name)
         context = self._context.copy()
         context.run(current.set, job)
@@ -157,7 +157,7 @@ class ThreadSlot:
             if spec.is_async:
                 return runner.run(self._cancellable(job, function), context=context), None
             context.run(bridge.set, self)
-            return context.run(function, job.envelope.event), None
+            return context.run(function, job.event), None
         except BaseException as error:
             return None, error
 
@@ -169,7 +169,7 @@ class ThreadSlot:
         try:
             if job.cancelled:
                 raise asyncio.CancelledError
-            return await function(job.envelope.event)
+            return await function(job.event)
         finally:
             job.run = None
 

@@ -13,7 +13,7 @@ from contextvars import Context
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import simpy
 
@@ -30,18 +30,25 @@ from edri_sim.simulation.handles import (
     nothing,
     parts_of,
 )
+from edri_sim.simulation.reports import Spin, stall_text
 
 NORMAL = 1
 """SimPy's priority of ordinary events, which timers share: ties are first in, first out across both."""
 
 SPIN = 10_000
-"""Callbacks at one instant after which the next timer is let through."""
+"""Callbacks in a row at one instant, with no task among them that a future woke, that let the next timer through.
+
+Polling (``sleep(0)`` in a loop) is such a row; a chain of requests that take no time is none: their replies wake tasks.
+"""
+
+FLOOD = 500_000
+"""Callbacks of any kind at one instant after which the next timer is let through."""
 
 TURNS_OF_A_SPIN = 100
 """Turns that each ready callback must have had before it is a spin: a burst of many tasks at one instant is none."""
 
 SPINS_OF_A_STALL = 100
-"""Spins in a row after which the run is given up."""
+"""Spins in a row after which the run is given up; a flood counts for half of them."""
 
 COLLECT_EVERY = 2_000
 """Callbacks between two collections of young garbage."""
@@ -58,14 +65,6 @@ COMPACT_ABOVE = 64
 
 class Stop(BaseException):
     """Raised by a callback of the kernel's own to leave the burst right there; never seen outside the kernel."""
-
-
-class Spin(NamedTuple):
-    """10,000 callbacks at one instant: when (seconds), on which loop, and one of the callbacks that spin."""
-
-    time: float
-    loop: str
-    callback: str
 
 
 class Hub:
@@ -112,7 +111,8 @@ class Engine:
         self._rounded, self._now_ns = 0.0, 0
         self._asleep = 0  # entries of the heap that keep no run alive: background timers and cancelled ones
         self._cancelled = 0  # entries of the heap whose timer was cancelled
-        self._at_instant = 0  # callbacks run since time moved
+        self._at_instant = 0  # callbacks run since time moved, or a future woke a task
+        self._moved_at = 0  # callbacks run, in all, when time moved last
         self._allowed = SPIN
         self._spins_in_row = 0
         self._next_collection = COLLECT_EVERY
@@ -143,7 +143,7 @@ class Engine:
         self._burst(limit, room)
         if self.executed >= self._next_collection:
             self._collect()
-        if self._at_instant >= self._allowed:
+        if self._at_instant >= self._allowed or self.executed - self._moved_at >= FLOOD:
             self._spin()
         return self.executed > before
 
@@ -151,6 +151,7 @@ class Engine:
         ready = self.ready
         popleft = ready.popleft
         left = since = turns
+        moved = -1
         at_instant = self._at_instant
         owner: Any = None
         item: Any
@@ -164,6 +165,8 @@ class Engine:
                     try:
                         if type(item) is tuple:
                             loop, context, callback, argument = item
+                            since = left
+                            at_instant = 0
                             if loop is not owner:
                                 owner = loop
                                 owner.enter()
@@ -184,15 +187,16 @@ class Engine:
                 item = argument = callback = context = None
                 if not self.advance(limit):
                     return
-                since = left
+                moved = since = left
                 at_instant = 0
         finally:
             events._set_running_loop(None)
-            self.executed += turns - left
             self._at_instant = at_instant + since - left
-            if since != turns:
+            if moved >= 0:
+                self._moved_at = self.executed + turns - moved
                 self._spins_in_row = 0
                 self._allowed = SPIN
+            self.executed += turns - left
 
     def advance(self, limit: float, *, asleep_too: bool = False) -> bool:
         """Move time to the next timer before ``limit``, and all that is due then to the ready queue.
@@ -370,23 +374,21 @@ class Engine:
         gc.collect(2 if full else 1 if middle else 0)
 
     def _spin(self) -> None:
+        flood = self.executed - self._moved_at >= FLOOD
         self._allowed = TURNS_OF_A_SPIN * len(self.ready)
-        if self._at_instant < self._allowed:
+        if self._at_instant < self._allowed and not flood:
+            return
+        if not self.ready:
             return
         owner, callback = parts_of(self.ready[0])
         self.spins.append(Spin(self.env._now, owner.name, describe(callback)))
-        self._spins_in_row += 1
+        self._spins_in_row += SPINS_OF_A_STALL // 2 if flood else 1
         if self._spins_in_row >= SPINS_OF_A_STALL:
-            raise SimulationStalled(self._stall_text(self.spins[-1]))
+            raise SimulationStalled(stall_text(self.spins[-1]))
+        self._moved_at = self.executed
         self.advance(inf, asleep_too=True)
         self._at_instant = 0
         self._allowed = SPIN
-
-    def _stall_text(self, spin: Spin) -> str:
-        return (
-            f"t={spin.time:.9g} s: host '{spin.loop}' runs {spin.callback} over and over, so that time cannot move "
-            f"({SPINS_OF_A_STALL} x {SPIN:,} callbacks); let it wait for an event, or sleep longer than 0"
-        )
 
 
 def _report(item: Any, error: BaseException) -> None:

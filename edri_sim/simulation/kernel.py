@@ -17,12 +17,12 @@ import simpy
 from edri_sim.errors import SimulationError, SimulationQuiet
 from edri_sim.simulation.anyio_threads import anyio_threads_simulated
 from edri_sim.simulation.closing import close_all
-from edri_sim.simulation.engine import COLLECT_EVERY, FULL_EVERY, Engine, Spin, Stop
+from edri_sim.simulation.engine import COLLECT_EVERY, FULL_EVERY, Engine, Stop
 from edri_sim.simulation.environment import Environment
 from edri_sim.simulation.handles import Handle, Timer
 from edri_sim.simulation.loop import SimulationLoop
 from edri_sim.simulation.nesting import Interrupts, collection_by_count, outer_loop_suspended
-from edri_sim.simulation.reports import waiting_text
+from edri_sim.simulation.reports import Spin, waiting_text
 from edri_sim.simulation.waiting import future_of
 
 T = TypeVar("T")

@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from edri_sim.simulation.handles import short_path
+
+
+class Spin(NamedTuple):
+    """Code that keeps running at one instant: when (seconds), on which loop, and one of the callbacks that spin."""
+
+    time: float
+    loop: str
+    callback: str
+
 
 MOST_NAMED = 20
 """Waiting tasks that a report names; the rest is counted."""
@@ -21,6 +30,14 @@ def waiting_text(now: float, tasks: Iterable[asyncio.Task[Any]]) -> str:
         lines.append(f"and {len(waiting) - MOST_NAMED} more")
     noun = "1 task waits" if len(waiting) == 1 else f"{len(waiting)} tasks wait"
     return f"t={now:.9g} s: {noun} for what can no longer happen: {', '.join(lines)}"
+
+
+def stall_text(spin: Spin) -> str:
+    """One line: what keeps time from moving, and what to do about it."""
+    return (
+        f"t={spin.time:.9g} s: host '{spin.loop}' runs {spin.callback} over and over, so that time cannot move "
+        "(a million callbacks); let it wait for an event, or sleep longer than 0"
+    )
 
 
 def _task_text(task: asyncio.Task[Any]) -> str:

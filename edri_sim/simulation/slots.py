@@ -86,7 +86,7 @@ class ModelledSlot(LoopSlot):
 
     def _skip(self, job: Job, service: Service) -> None:
         try:
-            value = service.answer(job.envelope.event)
+            value = service.answer(job.event)
         except Exception as error:
             self.end(job, None, error)
         else:
@@ -139,7 +139,7 @@ class ModelledProcessSlot(ModelledSlot):
         codec = job.envelope.type.codec
         try:
             payload = codec.encode(job.envelope.event)
-            codec.decode(payload)
+            job.event = codec.decode(payload)
         except CodecError as error:
             self._owner.ended(job, None, BadEvent(str(error)))
             return

@@ -224,7 +224,7 @@ asyncio.run(main())
 def test_a_program_that_has_a_handler_for_sigterm_keeps_it(tmp_path: Path) -> None:
     source = """
 import signal
-signal.signal(signal.SIGTERM, lambda *_: print("mine", flush=True))
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"mine\\n"))
 
 async def main():
     async with Node("solo", Crew) as node:
@@ -271,3 +271,31 @@ async def main():
 asyncio.run(main())
 """
     assert run_program(PARTS + source, tmp_path) == (0, "printed\n", "WARNING edri_sim.worker: logged\n")
+
+
+def test_a_worker_that_takes_its_time_to_end_is_not_killed_before_it_has(tmp_path: Path) -> None:
+    source = """
+class Slow(Worker):
+    async def clean(self):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            time.sleep(0.3)
+            print("cleaned")
+
+    @handles
+    async def ask(self, event: Ask) -> str:
+        self.task = asyncio.get_running_loop().create_task(self.clean())
+        await asyncio.sleep(0)
+        return "x"
+
+class Crew2(Manager):
+    pool = Pool(Slow, mode="process")
+
+async def main():
+    async with Node("solo", Crew2) as node:
+        await node.request(Ask("x"), timeout=20)
+
+asyncio.run(main())
+"""
+    assert run_program(PARTS + source, tmp_path) == (0, "cleaned\n", "")

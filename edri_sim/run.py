@@ -157,7 +157,8 @@ class Run:
             frame[column] = [names[number] for number in frame[column]]
         frame["stage"] = [STAGES[number] for number in frame["stage"]]
         frame["event_id"] = [
-            f"{origin}/{number}" for origin, number in zip(frame["origin"], frame["number"], strict=True)
+            f"{origin}/{number}" if number else ""  # What is about a link or a fault is about no event.
+            for origin, number in zip(frame["origin"], frame["number"], strict=True)
         ]
         frame["time"] = frame["time_ns"] / SECOND
         return frame[["time", "stage", "node", "component", "event_id", "type", "detail"]]

@@ -21,15 +21,24 @@ if TYPE_CHECKING:
     from edri_sim.events import EventType
 
 CREATED, ROUTED, QUEUED, STARTED, FINISHED, REPLIED, FAILED, DROPPED = range(8)
-STAGES = ("created", "routed", "queued", "started", "finished", "replied", "failed", "dropped")
-"""The life of an event, in order: a stage's code in a row is its place here.
+HELD, SENT, RESENT, DELIVERED, DUPLICATE, GIVEN_UP = range(8, 14)
+LINK_UP, LINK_DOWN, FAULT_BEGINS, FAULT_ENDS = range(14, 18)
+STAGES = (
+    "created", "routed", "queued", "started", "finished", "replied", "failed", "dropped",
+    "held", "sent", "resent", "delivered", "duplicate", "given up",
+    "link up", "link down", "fault begins", "fault ends",
+)  # fmt: skip
+"""What can happen, first in the life of an event, in order: a stage's code in a row is its place here.
 
 ``finished`` is the end of a handler, ``replied`` and ``failed`` the end of a request as its requester sees it, and
-``dropped`` the end of a notification as a dead letter.
+``dropped`` the end of a notification as a dead letter. Between routers an event is ``held`` in the outbox, ``sent``,
+perhaps ``resent``, and ``delivered`` to the other router, which drops a ``duplicate``; or it is ``given up``. The rows
+of links and faults are about no event: see :meth:`Trace.mark`.
 """
 
 COLUMNS = ("time_ns", "stage", "node", "component", "origin", "number", "type", "detail")
-"""``detail`` is what the stage adds: the parent's number (created), the slot (started), a name (failed, dropped)."""
+"""``detail`` is what the stage adds: the parent's number (created), the slot (started), a name (failed, dropped;
+the other router, for what happens between routers)."""
 
 LEVELS = ("full", "sampled", "counters", "off")
 _WIDTH = len(COLUMNS)
@@ -195,6 +204,7 @@ class Trace:
         self._sample = sample
         makers = {"full": self._writer, "sampled": self._sampler, "counters": _nobody, "off": _nobody}
         self.record = makers[level]()
+        self._mark = None if self.record is None else self._marker()
         if level == "off":
             self.ended = _nothing
 
@@ -206,6 +216,11 @@ class Trace:
     def detail(self, text: str) -> int:
         """The number of a name that a row's ``detail`` points to."""
         return self.recorder.names.number(text)
+
+    def mark(self, stage: int, component: int, subject: str, detail: int = 0) -> None:
+        """Write a row about ``subject``, a link or a fault, and no event; the levels that write no rows write none."""
+        if self._mark is not None:
+            self._mark(stage, component, subject, detail)
 
     def names(self, origin: Origin, kind: EventType) -> tuple[int, int]:
         """How this trace numbers an origin and an event type: what an envelope carries for its rows."""
@@ -224,6 +239,16 @@ class Trace:
                 seal()
 
         return record
+
+    def _marker(self) -> Callable[[int, int, str, int], None]:
+        recorder, node, clock_ns = self.recorder, self._node, self._clock_ns
+
+        def mark(stage: int, component: int, subject: str, detail: int) -> None:
+            recorder.open.extend((clock_ns(), stage, node, component, 0, 0, recorder.names.number(subject), detail))
+            if len(recorder.open) >= BLOCK:
+                recorder.seal()
+
+        return mark
 
     def _sampler(self) -> Record:
         write, every = self._writer(), self._sample

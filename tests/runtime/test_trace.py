@@ -286,3 +286,22 @@ def test_a_request_that_is_cancelled_has_failed(world: World) -> None:
         assert span.outcome == "failed:cancelled"
 
     world.run(main)
+
+
+def test_a_mark_is_about_no_event() -> None:
+    recorder = Recorder()
+    trace = Trace("full", "solo", lambda: 5, recorder=recorder)
+    trace.mark(STAGES.index("link down"), trace.component("solo/connector"), "hub")
+    [row] = recorder.rows()
+    names = recorder.names.list()
+    assert (STAGES[row[1]], names[row[3]], names[row[6]]) == ("link down", "solo/connector", "hub")
+    table = Run(recorder, simulated=False).rows()
+    assert list(table["event_id"]) == [""]
+    assert Run(recorder, simulated=False).spans == []
+
+
+@pytest.mark.parametrize("level", ["counters", "off"])
+def test_levels_that_write_no_rows_write_no_marks(level: str) -> None:
+    recorder = Recorder()
+    Trace(level, "solo", lambda: 5, recorder=recorder).mark(STAGES.index("link up"), 0, "hub")
+    assert len(recorder) == 0

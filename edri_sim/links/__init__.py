@@ -1,0 +1,1 @@
+"""Joining routers: frames, flows, the outbox, interest, and the connector and switch that carry them."""

@@ -58,12 +58,23 @@ class ReplyAddress(Protocol):
         """The error in place of a reply."""
 
 
+class Watch(Protocol):
+    """Whoever wants to know how an event from another router fares here."""
+
+    def held(self) -> None:
+        """A mailbox has the request: it does not wait for room any more."""
+
+    def ended(self) -> None:
+        """One subscriber is done with the notification: its handler returned or raised, or it was given up there."""
+
+
 class Envelope(msgspec.Struct, eq=False):
     """An event on its journey.
 
     ``deadline`` and ``created`` are in seconds on the clock of the node's loop. ``reply_to`` is None for a
     notification and never for a request. ``parent`` is the job whose handler awaits this request. ``note`` is what is
-    known of why the request may not end, for its error, and ``names`` how the trace numbers its origin and type.
+    known of why the request may not end, for its error, and ``names`` how the trace numbers its origin and type. What
+    came from another router may have a ``watch``, and may be ``redelivered``: then it may have been handled before.
     """
 
     event: Any
@@ -78,6 +89,8 @@ class Envelope(msgspec.Struct, eq=False):
     state: int = WAITING
     holder: Holder | None = None
     note: str = ""
+    watch: Watch | None = None
+    redelivered: bool = False
 
     @property
     def event_id(self) -> str:

@@ -110,6 +110,18 @@ class BadEvent(RequestError):
     code = "bad_event"
 
 
+class EventTooLarge(BadEvent):
+    """The event is larger than a frame between routers may be; the message names both sizes."""
+
+    code = "too_large"
+
+
+class OutboxFull(RequestError):
+    """The outbox for another router had no room for the event, and got none in time; the message names the router."""
+
+    code = "outbox_full"
+
+
 class BadReply(RequestError):
     """The handler returned something that does not fit the reply type of the request, or that cannot be encoded."""
 
@@ -144,6 +156,8 @@ _BY_CODE: dict[str, type[RequestError]] = {
         NodeStopped,
         HandlerError,
         BadEvent,
+        EventTooLarge,
+        OutboxFull,
         BadReply,
     )
 }

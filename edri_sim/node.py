@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -14,8 +13,11 @@ from edri_sim.envelope import Origin, current
 from edri_sim.errors import DeclarationError, NodeStopped
 from edri_sim.events import registry
 from edri_sim.host import Host, current_host
+from edri_sim.links.connector import Connector
+from edri_sim.links.tcp import switch_lines
 from edri_sim.logs import NodeLog
-from edri_sim.managers.context import NodeContext, Part, RunningPart
+from edri_sim.names import check_name
+from edri_sim.routing.context import NodeContext, Part, RunningPart
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
@@ -27,16 +29,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 PartFactory = Callable[[], Part]
 
-_NAME = re.compile(r"[a-z0-9._-]{1,64}")
 TERMINATED = 128 + 15
 """The exit code of a program that SIGTERM ended, by the convention of shells."""
-
-
-def check_name(kind: str, name: object) -> str:
-    """The name, if it is one that nodes and hosts may have; DeclarationError otherwise."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DeclarationError(f"{kind} name {name!r}: expected 1 to 64 of a-z, 0-9, '.', '_' and '-'")
-    return name
 
 
 class part:
@@ -59,9 +53,10 @@ class part:
 class Node:
     """A router with managers and other parts: ``async with Node("solo", Images) as node``.
 
-    ``parts`` are factories: manager classes, or :class:`part` objects where arguments are needed. ``host`` is by
-    default the machine, real or simulated, that the running loop belongs to. ``settings`` and keyword ``overrides``
-    (seconds) are :class:`~edri_sim.settings.Settings`.
+    ``parts`` are factories: manager classes, or :class:`part` objects where arguments are needed. ``switches`` are the
+    addresses (``host:port``) of the switches that join the node to others; ``uplink``, in their place, makes a
+    connector of one's own. ``host`` is by default the machine, real or simulated, that the running loop belongs to.
+    ``settings`` and keyword ``overrides`` (seconds) are :class:`~edri_sim.settings.Settings`.
 
     On leaving the block the node drains: it takes no more calls from outside, lets its handlers finish what is queued
     for up to ``drain_timeout``, and then cancels the rest. On the main thread, outside notebooks, SIGTERM and Ctrl-C
@@ -69,7 +64,8 @@ class Node:
     """
 
     def __init__(
-        self, name: str, *parts: PartFactory, host: Host | None = None, settings: Settings | None = None,
+        self, name: str, *parts: PartFactory, switches: Sequence[str] = (),
+        uplink: Callable[[], Connector] | None = None, host: Host | None = None, settings: Settings | None = None,
         **overrides: Any,
     ) -> None:  # fmt: skip
         self.name = check_name("node", name)
@@ -78,7 +74,9 @@ class Node:
                 raise DeclarationError(f"node {name!r}: part {factory!r} is no factory; pass the class or part(...)")
         if settings is not None and overrides:
             raise DeclarationError(f"node {name!r}: pass settings= or single settings, not both")
-        self._factories = parts
+        self._uplink = uplink or (part(Connector, switch_lines(switches)) if switches else None)
+        # First, and so last to stop: the other parts may publish while they start and stop.
+        self._factories = parts if self._uplink is None else (self._uplink, *parts)
         self._host = host
         self._settings = settings or Settings.load(environment=os.environ, **overrides)
         self._router: Router | None = None
@@ -103,6 +101,14 @@ class Node:
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Await this to send a notification to all subscribers, until each mailbox has taken it or given it up."""
         return self._open_router().notify(event)
+
+    async def subscribed(self, event: type[Any], count: int = 1, *, timeout: float | None = None) -> None:
+        """Return once ``count`` nodes, this one included, want events of this class.
+
+        ``timeout`` in seconds, by default the setting ``request_timeout``. Raises NoRoute when it has passed.
+        """
+        limit = self._settings.request_timeout if timeout is None else timeout
+        await self._open_router().table.subscribed(event, count, limit)
 
     def _open_router(self) -> Router:
         if not self._accepting or self._router is None:
@@ -178,6 +184,8 @@ class Node:
         self._accepting = False
         if self._router is None:
             return
+        for running in self._running:
+            running.leave()
         try:
             async with asyncio.timeout(self._settings.drain_timeout):
                 await self._quiet()

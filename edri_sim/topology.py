@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from edri_sim.errors import DeclarationError
 from edri_sim.managers.pool import check_count
-from edri_sim.node import PartFactory, check_name
+from edri_sim.names import check_name
+from edri_sim.node import PartFactory
 from edri_sim.service import Costs
 
 

@@ -121,12 +121,13 @@ class Pong(Frame):
 
 
 class Presence(Frame):
-    """From the switch: a node came (``up``), in this incarnation, or went."""
+    """From the switch: a node came (``up``), in this incarnation, or went; ``left``: it had said goodbye."""
 
     number = 6
     node: Name
     incarnation: U64
     up: bool
+    left: bool = False
 
 
 class Unroutable(Frame):

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from edri_sim.errors import DeclarationError
 from edri_sim.events import EventType
-from edri_sim.managers.context import NodeContext
 from edri_sim.managers.handlers import HandlerSpec
 from edri_sim.managers.pool import Pool, check_count
 from edri_sim.managers.running_pool import RunningPool, Shape
 from edri_sim.managers.slot import WorkerPlan
 from edri_sim.managers.worker import Component
+from edri_sim.routing.context import NodeContext
 from edri_sim.routing.mailbox import Overflow, wait
 
 
@@ -42,7 +42,7 @@ class Manager(Component):
         return {name: pool for name, pool in named.items() if isinstance(pool, Pool)}
 
     def run_on(self, context: NodeContext) -> RunningManager:
-        """See :class:`~edri_sim.managers.context.Part`."""
+        """See :class:`~edri_sim.routing.context.Part`."""
         return RunningManager(self, context)
 
 
@@ -68,7 +68,7 @@ class RunningManager:
 
     @property
     def busy(self) -> bool:
-        """See :class:`~edri_sim.managers.context.RunningPart`."""
+        """See :class:`~edri_sim.routing.context.RunningPart`."""
         return any(group.busy for group in self._groups)
 
     async def start(self) -> None:
@@ -83,8 +83,11 @@ class RunningManager:
                 await group.stop()
             raise
 
+    def leave(self) -> None:
+        """See :class:`~edri_sim.routing.context.RunningPart`; what other nodes send comes through another part."""
+
     async def quiet(self) -> None:
-        """See :class:`~edri_sim.managers.context.RunningPart`."""
+        """See :class:`~edri_sim.routing.context.RunningPart`."""
         for group in self._groups:
             await group.quiet()
 

@@ -12,8 +12,8 @@ from typing import Any
 from edri_sim import trace
 from edri_sim.envelope import Envelope, Job
 from edri_sim.errors import HandlerError, NodeStopped, ProviderLost, RequestError
-from edri_sim.managers.context import NodeContext
 from edri_sim.managers.slot import Slot, WorkerPlan
+from edri_sim.routing.context import NodeContext
 from edri_sim.routing.mailbox import Mailbox, Overflow
 
 STARTS_PER_TURN = 64
@@ -73,7 +73,7 @@ class RunningPool:
         for slot in slots:
             self._admit(slot)
         for cls in self._classes:
-            self._router.subscribe(cls, self.mailbox, self._owner)
+            self._router.table.subscribe(cls, self.mailbox, self._owner)
 
     @property
     def busy(self) -> bool:
@@ -103,7 +103,7 @@ class RunningPool:
 
     async def stop(self) -> None:
         """Unsubscribe, give up what is queued, cancel what runs, and stop all instances."""
-        self._router.unsubscribe(self.mailbox)
+        self._router.table.unsubscribe(self.mailbox)
         for repair in list(self._repairs):
             repair.cancel()
             with suppress(asyncio.CancelledError):
@@ -182,6 +182,8 @@ class RunningPool:
         if envelope.reply_to is None:
             name = envelope.type.name
             self._handled[name] = self._handled.get(name, 0) + 1
+            if envelope.watch is not None:
+                envelope.watch.ended()
         elif not job.cancelled:
             self._router.reply(envelope, value)
 
@@ -197,6 +199,8 @@ class RunningPool:
             self._router.dead_letter(envelope, f"node {self._node.name!r} stopped", self.label)
         elif isinstance(error, HandlerError):
             self._trace.ended(envelope, error.code, self._node.loop.time())
+            if envelope.watch is not None:
+                envelope.watch.ended()
         else:
             self._router.dead_letter(envelope, str(error), self.label)
 

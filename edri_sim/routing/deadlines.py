@@ -6,10 +6,14 @@ import asyncio
 import math
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from itertools import count
 
 from edri_sim.envelope import SETTLED, Envelope
 
 _SLACK = 64
+
+Entry = tuple[float, int, int, Envelope]
+"""When to look, the number of the request, and a ticket: requests of several routers may have one number."""
 
 
 class Deadlines:
@@ -20,14 +24,15 @@ class Deadlines:
     the router keeps it.
     """
 
-    __slots__ = ("_armed", "_expire", "_heap", "_loop", "_timer", "live")
+    __slots__ = ("_armed", "_expire", "_heap", "_loop", "_ticket", "_timer", "live")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[Envelope], None]) -> None:
         self.live = 0
         self._loop = loop
         self._expire = expire
-        self._heap: list[tuple[float, int, Envelope]] = []
+        self._heap: list[Entry] = []
         self._armed = math.inf
+        self._ticket = count().__next__
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, envelope: Envelope) -> None:
@@ -40,7 +45,7 @@ class Deadlines:
         heap = self._heap
         if len(heap) > 2 * self.live + _SLACK:
             self._compact()
-        heappush(heap, (when, envelope.number, envelope))
+        heappush(heap, (when, envelope.number, self._ticket(), envelope))
         if when < self._armed:
             self._arm(when)
 
@@ -50,7 +55,7 @@ class Deadlines:
 
     def unsettled(self) -> list[Envelope]:
         """Every request that has not ended, in order of publication."""
-        return [entry[2] for entry in sorted(self._heap, key=_number) if entry[2].state != SETTLED]
+        return [entry[3] for entry in sorted(self._heap, key=_number) if entry[3].state != SETTLED]
 
     def __call__(self) -> None:
         """The timer: expire what is due, forget what is settled, arm for the next."""
@@ -59,11 +64,11 @@ class Deadlines:
         heap = self._heap
         now = self._loop.time()
         due = []
-        while heap and (heap[0][2].state == SETTLED or heap[0][0] <= now):
+        while heap and (heap[0][3].state == SETTLED or heap[0][0] <= now):
             due.append(heappop(heap))
         # The newest first: a request that a handler made ends before the one that the handler works on, and so can
         # tell it why.
-        for _, _, envelope in sorted(due, key=_number, reverse=True):
+        for _, _, _, envelope in sorted(due, key=_number, reverse=True):
             if envelope.state != SETTLED:
                 self._expire(envelope)
         if heap and heap[0][0] < self._armed:
@@ -83,9 +88,9 @@ class Deadlines:
         self._timer = self._loop.call_at(when, self)
 
     def _compact(self) -> None:
-        self._heap[:] = [entry for entry in self._heap if entry[2].state != SETTLED]
+        self._heap[:] = [entry for entry in self._heap if entry[3].state != SETTLED]
         heapify(self._heap)
 
 
-def _number(entry: tuple[float, int, Envelope]) -> int:
+def _number(entry: Entry) -> int:
     return entry[1]

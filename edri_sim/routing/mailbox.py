@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,20 +38,13 @@ drop_newest = Overflow("drop_newest")
 """The new notification is dropped."""
 
 
-class Gate:
-    """One publisher that waits for several full mailboxes at once."""
+class Gate(Protocol):
+    """Whoever waits for several full mailboxes at once; ``missing`` counts those that have still to decide."""
 
-    __slots__ = ("future", "missing")
-
-    def __init__(self, future: asyncio.Future[None]) -> None:
-        self.future = future
-        self.missing = 0
+    missing: int
 
     def passed(self) -> None:
         """One more mailbox has decided."""
-        self.missing -= 1
-        if not self.missing and not self.future.done():
-            self.future.set_result(None)
 
 
 class Consumer(Protocol):
@@ -122,6 +114,8 @@ class Mailbox:
         if envelope.reply_to is not None:
             envelope.state = HELD
             envelope.holder = self._consumer
+            if envelope.watch is not None:
+                envelope.watch.held()
         if self._record is not None:
             self._record(trace.QUEUED, self._component, envelope)
         self.queue.append(envelope)

@@ -19,11 +19,16 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """What the router has worked out for one concrete type; ``names`` is how the trace numbers it."""
+    """What the router has worked out for one concrete type; ``names`` is how the trace numbers it.
+
+    ``peers`` are the other routers that want it; ``asking`` that they have not been heard yet.
+    """
 
     type: EventType
     names: tuple[int, int]
     mailboxes: tuple[Mailbox, ...]
+    peers: tuple[str, ...] = ()
+    asking: bool = False
 
 
 def mailboxes_for(cls: type, subscriptions: list[Subscription]) -> tuple[Mailbox, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from edri_sim import trace
@@ -13,19 +15,22 @@ from edri_sim.envelope import SETTLED, WAITING, Envelope, Origin, current
 from edri_sim.errors import (
     CodecError,
     DeadlineExceeded,
-    DeclarationError,
     NodeStopped,
     NoRoute,
     Overloaded,
+    RequestCancelled,
     RequestError,
 )
-from edri_sim.events import Notification, Request, TypeTable
+from edri_sim.events import EventType, Notification, Request, TypeTable
 from edri_sim.logs import NodeLog
 from edri_sim.routing.cycles import note_cycle
 from edri_sim.routing.deadletter import DeadLetter
 from edri_sim.routing.deadlines import Deadlines
-from edri_sim.routing.mailbox import Gate, Mailbox
-from edri_sim.routing.route import Route, Subscription, mailboxes_for
+from edri_sim.routing.mailbox import Mailbox
+from edri_sim.routing.overflow import Overflowing
+from edri_sim.routing.route import Route
+from edri_sim.routing.table import OWN, RoutingTable
+from edri_sim.routing.uplink import Uplink
 from edri_sim.settings import Settings
 from edri_sim.trace import Trace
 
@@ -63,45 +68,28 @@ class Router:
         self._numbers = itertools.count(1)
         self._turn = 0
         self._deadlines = Deadlines(loop, self._expire)
-        self._subscriptions: list[Subscription] = []
-        self._request_routes: dict[type, Route] = {}
-        self._notify_routes: dict[type, Route] = {}
+        self.table = RoutingTable(origin, types, trace_.names, self._try_stranded)
+        self._request_routes = self.table.requests
+        self._notify_routes = self.table.notifications
         self._unrouted: dict[int, Envelope] = {}
-        self._closed = False
 
-    # Subscribing
+    # Joining
 
-    def subscribe(self, cls: type, mailbox: Mailbox, owner: str) -> None:
-        """Lead events of ``cls`` and its subclasses to ``mailbox``; requests that found no route are tried again."""
-        self._subscriptions.append(Subscription(cls, mailbox, owner))
-        self._forget_routes()
+    def join(self, uplink: Uplink | None) -> None:
+        """From now on the routers beyond ``uplink`` are sent to, too; None: no more."""
+        self.table.uplink = uplink
+        self.table.forget()
+
+    def renumber(self, incarnation: int) -> None:
+        """This life has another number than was thought: a later one was in use already."""
+        self.origin = self.table.origin = Origin(self.origin.node, incarnation)
+        self.table.forget()
+
+    def _try_stranded(self) -> None:
+        """Something has changed: requests that found no route are tried again."""
         stranded, self._unrouted = self._unrouted, {}
         for envelope in stranded.values():
-            self._place(envelope, self._request_route(type(envelope.event)).mailboxes)
-
-    def unsubscribe(self, mailbox: Mailbox) -> None:
-        """Lead nothing more to ``mailbox``."""
-        self._subscriptions = [entry for entry in self._subscriptions if entry.mailbox is not mailbox]
-        self._forget_routes()
-
-    def _forget_routes(self) -> None:
-        self._request_routes.clear()
-        self._notify_routes.clear()
-
-    def _request_route(self, cls: type) -> Route:
-        return self._request_routes.get(cls) or self._learn(cls, "request", self._request_routes)
-
-    def _learn(self, cls: type, kind: str, routes: dict[type, Route]) -> Route:
-        found = self.types.resolve(cls)
-        if self._closed:
-            raise NodeStopped(f"{found.name}: node {self.origin.node!r} is stopped")
-        if found.kind != kind:
-            verb = {"request": "request()", "notification": "notify()", "tunnel": "open()"}[found.kind]
-            raise DeclarationError(f"{found.name} is a {found.kind}: publish it with {verb}")
-        route = routes[cls] = Route(
-            found, self._trace.names(self.origin, found), mailboxes_for(cls, self._subscriptions)
-        )
-        return route
+            self.place(envelope)
 
     # Publishing
 
@@ -113,13 +101,13 @@ class Router:
         DeadlineExceeded, ProviderLost, BadReply, NodeStopped, or HandlerError when the handler raised.
         """
         cls = type(event)
-        route = self._request_routes.get(cls) or self._learn(cls, "request", self._request_routes)
+        route = self._request_routes.get(cls) or self.table.request_route(cls)
         future: asyncio.Future[R] = asyncio.Future(loop=self._loop)
         envelope = self._envelope(event, route, future, self._timeout if timeout is None else timeout)
         self._deadlines.watch(envelope)
         mailboxes = route.mailboxes
         if len(mailboxes) != 1 or not mailboxes[0].offer(envelope):
-            self._place(envelope, mailboxes)
+            self.place(envelope)
         try:
             return await future
         except asyncio.CancelledError:
@@ -146,20 +134,35 @@ class Router:
             self._record(trace.ROUTED, self._component, envelope, len(route.mailboxes))
         return envelope
 
-    def _place(self, envelope: Envelope, mailboxes: tuple[Mailbox, ...]) -> None:
-        """Hand a request to the provider with the shortest queue, or have it wait for room or for a provider."""
-        if not mailboxes:
+    def place(self, envelope: Envelope) -> None:
+        """Hand a request to the local provider with the shortest queue, or to another router, or have it wait.
+
+        It waits for room at the local providers, or, where nobody provides it, for somebody who does.
+        """
+        route = self.table.request_route(type(envelope.event))
+        if self._offered(envelope, route.mailboxes):
+            return
+        foreign = envelope.origin is not self.origin
+        uplink = self.table.uplink
+        if uplink is not None and not foreign and not route.type.name.startswith(OWN) and uplink.request(envelope):
+            return
+        if route.mailboxes:
+            for mailbox in route.mailboxes:
+                mailbox.park(envelope)
+        elif foreign:
+            self.fail(envelope, self._no_route(envelope))
+        else:
             self._unrouted[envelope.number] = envelope
             self._deadlines.add(min(envelope.deadline, self._loop.time() + self._grace), envelope)
-            return
+
+    def _offered(self, envelope: Envelope, mailboxes: tuple[Mailbox, ...]) -> bool:
+        if not mailboxes:
+            return False
         # Equal queues take turns: the sort is stable, so where it starts decides a tie.
         self._turn += 1
         start = self._turn % len(mailboxes)
         ordered = sorted(mailboxes[start:] + mailboxes[:start], key=_outstanding)
-        if any(mailbox.offer(envelope) for mailbox in ordered):
-            return
-        for mailbox in mailboxes:
-            mailbox.park(envelope)
+        return any(mailbox.offer(envelope) for mailbox in ordered)
 
     async def notify(self, event: Notification) -> None:
         """Send ``event`` to every subscriber; returns when each mailbox has taken it, or has given it up.
@@ -167,37 +170,67 @@ class Router:
         A full mailbox does what its overflow policy says. Whatever is given up becomes a :class:`DeadLetter`.
         """
         cls = type(event)
-        route = self._notify_routes.get(cls) or self._learn(cls, "notification", self._notify_routes)
+        route = self._notify_routes.get(cls) or self.table.notify_route(cls)
+        uplink = self.table.uplink
+        if route.asking and uplink is not None:
+            await uplink.ask(route.type)
+            route = self.table.notify_route(cls)
         envelope = self._envelope(event, route, None, math.inf)
+        abroad = uplink.notify(envelope, route.peers) if route.peers and uplink is not None else None
         full = [mailbox for mailbox in route.mailboxes if not mailbox.offer(envelope)]
         if full:
             await self._overflow(envelope, full)
+        if abroad is not None:
+            await abroad
 
     async def _overflow(self, envelope: Envelope, full: list[Mailbox]) -> None:
         """Apply each full mailbox's policy, and wait for all that wait at once."""
         future: asyncio.Future[None] = self._loop.create_future()
-        gate = Gate(future)
-        timers: list[asyncio.TimerHandle] = []
-        for mailbox in full:
-            policy = mailbox.overflow
-            if policy.action == "drop_oldest":
-                mailbox.push_out(envelope)
-            elif policy.action == "drop_newest":
-                mailbox.reject(envelope, "mailbox full, dropped as the newest")
-            else:
-                mailbox.park(envelope, gate)
-                timers.append(self._loop.call_later(policy.patience, mailbox.expire, envelope, gate))
-        if not gate.missing:
+        overflowing = Overflowing(self._loop, envelope, partial(_let_go, future))
+        if not overflowing.begin(full):
             return
         try:
             await future
         except asyncio.CancelledError:
-            for mailbox in full:
-                mailbox.expire(envelope, gate)
+            overflowing.give_up()
             raise
-        finally:
-            for timer in timers:
-                timer.cancel()
+
+    # From other routers
+
+    def admit(self, entry: EventType, event: Any, origin: Origin, number: int, deadline: float) -> Envelope:
+        """The envelope of an event that another router sent; ``deadline`` on this node's loop."""
+        names = self._trace.names(origin, entry)
+        return Envelope(event, entry, number, origin, self._time(), deadline, names)
+
+    def take_request(self, envelope: Envelope) -> None:
+        """Hand a request from another router to a provider here, or fail it; it may wait for room."""
+        self._deadlines.watch(envelope)
+        self.place(envelope)
+
+    def cancel(self, envelope: Envelope) -> None:
+        """Nobody waits for the reply to a request from another router any more."""
+        if envelope.state != SETTLED:
+            self._withdraw(envelope)
+            self.fail(envelope, RequestCancelled(f"{envelope.type.name} {envelope.event_id}: the requester has gone"))
+
+    def replace(self, envelope: Envelope) -> None:
+        """Find another provider for a request of this node that its last one has not got, or may have twice."""
+        if envelope.state != SETTLED:
+            envelope.state = WAITING
+            envelope.holder = None
+            self.place(envelope)
+
+    def take_notification(self, envelope: Envelope, decided: Callable[[], None]) -> int:
+        """Hand a notification from another router to all subscribers here; returns how many there are.
+
+        ``decided`` is called once each of them has taken it or given it up: at once, if there is room.
+        """
+        cls = type(envelope.event)
+        route = self._notify_routes.get(cls) or self.table.notify_route(cls)
+        full = [mailbox for mailbox in route.mailboxes if not mailbox.offer(envelope)]
+        if not full or not Overflowing(self._loop, envelope, decided).begin(full):
+            decided()
+        return len(route.mailboxes)
 
     # Ending
 
@@ -222,9 +255,10 @@ class Router:
         envelope.holder = None
         envelope.parent = None
         self._deadlines.live -= 1
-        if self._record is not None:
-            self._record(stage, self._component, envelope, detail)
-        self._ended(envelope, outcome, self._time())
+        if envelope.origin is self.origin:  # The end of a request is what its requester sees.
+            if self._record is not None:
+                self._record(stage, self._component, envelope, detail)
+            self._ended(envelope, outcome, self._time())
         return True
 
     def _cancel(self, envelope: Envelope, future: asyncio.Future[Any]) -> None:
@@ -243,7 +277,7 @@ class Router:
             holder.abandon(envelope)
             return
         self._unrouted.pop(envelope.number, None)
-        for mailbox in self._request_route(type(envelope.event)).mailboxes:
+        for mailbox in self.table.request_route(type(envelope.event)).mailboxes:
             mailbox.unpark(envelope)
 
     def _expire(self, envelope: Envelope) -> None:
@@ -263,7 +297,7 @@ class Router:
         self.dead_letter(envelope, reason.code, where)
 
     def _overloaded(self, envelope: Envelope) -> Overloaded:
-        for mailbox in self._request_route(type(envelope.event)).mailboxes:
+        for mailbox in self.table.request_route(type(envelope.event)).mailboxes:
             note_cycle(envelope, mailbox.label)
         text = f"{envelope.type.name} {envelope.event_id}: no provider had room until the deadline"
         return Overloaded(text + envelope.note)
@@ -277,14 +311,16 @@ class Router:
     def dead_letter(self, envelope: Envelope, reason: str, where: str) -> None:
         """Report an event that nobody will handle: a log line, a count, and a :class:`DeadLetter` to who wants it."""
         if envelope.reply_to is None:
+            if envelope.watch is not None and not self.table.closed:
+                envelope.watch.ended()
             if self._trace.record is not None:
                 self._trace.record(trace.DROPPED, self._component, envelope, self._trace.detail(reason))
             self._trace.ended(envelope, "dropped", self._loop.time())
         fields = {"event_id": envelope.event_id, "event_type": envelope.type.name}
         self._log.warning("dead letter: %s at %s: %s", envelope.type.name, where, reason, extra=fields)
-        if envelope.type.cls is DeadLetter or self._closed:
+        if envelope.type.cls is DeadLetter or self.table.closed:
             return
-        route = self._notify_routes.get(DeadLetter) or self._learn(DeadLetter, "notification", self._notify_routes)
+        route = self.table.notify_route(DeadLetter)
         if not route.mailboxes:
             return
         payload = b""
@@ -293,9 +329,19 @@ class Router:
         letter = DeadLetter(
             envelope.type.name, envelope.event_id, self.origin.node, where=where, reason=reason, payload=payload
         )
-        report = self._envelope(letter, route, None, math.inf)
-        for mailbox in route.mailboxes:
-            mailbox.offer(report)
+        self._post(letter, route)
+
+    def announce(self, report: Notification) -> None:
+        """Publish an event of this library's own to those here that want it and have room."""
+        if not self.table.closed:
+            cls = type(report)
+            self._post(report, self._notify_routes.get(cls) or self.table.notify_route(cls))
+
+    def _post(self, report: Notification, route: Route) -> None:
+        if route.mailboxes:
+            envelope = self._envelope(report, route, None, math.inf)
+            for mailbox in route.mailboxes:
+                mailbox.offer(envelope)
 
     # Stopping
 
@@ -312,9 +358,13 @@ class Router:
             self._withdraw(envelope)
             message = f"{envelope.type.name} {envelope.event_id}: node {self.origin.node!r} stopped before the reply"
             self.fail(envelope, NodeStopped(message))
-        self._closed = True
-        self._forget_routes()
+        self.table.close()
         self._deadlines.close()
+
+
+def _let_go(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _outstanding(mailbox: Mailbox) -> int:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import simpy
 
 from edri_sim.errors import DeclarationError
-from edri_sim.node import Node, check_name
+from edri_sim.names import check_name
+from edri_sim.node import Node
 from edri_sim.run import Run
 from edri_sim.service import Costs, ServiceTable
 from edri_sim.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from edri_sim.errors import EdriError
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.running_pool import RunningPool
-from edri_sim.routing import router
+from edri_sim.routing import router, table
 from edri_sim.routing.deadlines import Deadlines
 from edri_sim.routing.mailbox import Mailbox
 from edri_sim.routing.router import Router
@@ -80,7 +80,7 @@ BREAKAGES: dict[str, tuple[Broken, Callable[[], object]]] = {
         lambda: test_backpressure.test_waiting_publishers_get_in_in_their_order_and_overtake_nobody(SIMULATED),
     ),
     "every subscription counts": (
-        (router, "mailboxes_for", _all_subscriptions),
+        (table, "mailboxes_for", _all_subscriptions),
         lambda: test_requests.test_of_a_managers_pools_the_one_with_the_more_specific_handler_alone_gets_the_event(
             SIMULATED
         ),

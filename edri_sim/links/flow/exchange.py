@@ -87,6 +87,12 @@ class Exchange:
             Data: self._incoming.data, Sync: self._incoming.sync, Ack: self._on_ack, Reset: self._on_reset,
         }  # fmt: skip
 
+    def renumber(self, incarnation: int) -> None:
+        """This life has another number than was thought; only before anything was sent or received."""
+        if not self._durable:
+            self._outbox = incarnation
+        self.incarnation = self._incoming.incarnation = incarnation
+
     def _news_of(self, news: News) -> None:
         self._news.append(news)
 

@@ -75,6 +75,11 @@ class Peer:
     def __repr__(self) -> str:
         return f"<Peer {self.name} {'up' if self.reachable else 'down'}>"
 
+    @property
+    def open(self) -> bool:
+        """Whether it can be reached, and what it wants is known."""
+        return self.reachable and not self.held
+
     def open_lanes(self) -> Iterator[Outgoing]:
         """The lanes that may send."""
         return (out for lane, out in self.sends.items() if lane == CONTROL or not self.held)

@@ -36,6 +36,9 @@ class RunningPart(Protocol):
     async def start(self) -> None:
         """Begin to take events. Raises what the part's own start raises."""
 
+    def leave(self) -> None:
+        """The node is about to stop: take nothing new from other nodes."""
+
     async def quiet(self) -> None:
         """Return when the part is not busy."""
 

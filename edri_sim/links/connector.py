@@ -1,0 +1,384 @@
+"""The connector: joins its node's router to the other routers, over a fabric."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from edri_sim import trace
+from edri_sim.envelope import Envelope
+from edri_sim.events import EventType
+from edri_sim.links.fabric import Fabric
+from edri_sim.links.flow.exchange import Exchange
+from edri_sim.links.flow.items import (
+    EVENTS,
+    Accepted,
+    Delivered,
+    Fenced,
+    Gap,
+    GivenUp,
+    Item,
+    Limits,
+    Restarted,
+    Returned,
+)
+from edri_sim.links.frames import MAX_FRAME, NOTIFY, BadFrame, Digest, InterestGet, InterestSay, RawFrame
+from edri_sim.links.inlet import Inlet
+from edri_sim.links.interest import Answered, Changed, InterestBook, Refused
+from edri_sim.links.permissions import Permissions
+from edri_sim.links.publisher import Publisher
+from edri_sim.links.reports import FlowGap
+from edri_sim.links.requests import Requests
+from edri_sim.links.schemas import Schemas
+from edri_sim.routing.context import NodeContext
+
+OVERHEAD = 1_024
+"""Bytes of a frame that are not the event's."""
+_INTEREST = (InterestGet.number, InterestSay.number, Digest.number)
+
+FabricOf = Callable[[NodeContext, Callable[[], bool]], Fabric]
+"""Makes the fabric of a node; the second argument says whether anything waits for it."""
+
+
+class Connector:
+    """The part of a node that joins it to others: see :class:`RunningConnector`."""
+
+    def __init__(
+        self, fabric: FabricOf, *, limits: Limits | None = None, permissions: Permissions | None = None,
+        max_frame: int = MAX_FRAME,
+    ) -> None:  # fmt: skip
+        self.fabric = fabric
+        self.limits = limits or Limits()
+        self.permissions = permissions or Permissions()
+        self.max_frame = max_frame
+
+    def run_on(self, context: NodeContext) -> RunningConnector:
+        """See :class:`~edri_sim.routing.context.Part`."""
+        return RunningConnector(self, context)
+
+
+class _Alarm:
+    """The connector's one timer; in a simulation it counts only while something waits for another router."""
+
+    def __init__(self, ring: Callable[[], None], idle: Callable[[], bool]) -> None:
+        self._ring = ring
+        self.idle = idle
+
+    def __call__(self) -> None:
+        self._ring()
+
+
+class RunningConnector:
+    """One life of a node, joined to the others: the router's uplink, and the fabric's endpoint."""
+
+    def __init__(self, plan: Connector, node: NodeContext) -> None:
+        self.label = f"{node.name}/connector"
+        self._node = node
+        self._router = node.router
+        self._loop = node.loop
+        self._now = node.loop.time
+        self._log = node.log.of("connector")
+        self._trace = node.host.trace
+        self._component = self._trace.component(self.label)
+        self._schemas = Schemas(node.router.types)
+        incarnation = node.router.origin.incarnation
+        observe = None if self._trace.record is None else self._observe
+        self.exchange = Exchange(node.name, incarnation, limits=plan.limits, observe=observe)
+        self.book = InterestBook(
+            node.name, incarnation, own=self._schemas.own, wanted=self._wanted, fits=self._schemas.misfit
+        )
+        self.publisher = Publisher(
+            node.router, self.exchange, self._schemas, self._trace, self._component, largest=plan.max_frame - OVERHEAD,
+            now=self._now, poke=self._poke, changed=self._changed,
+        )  # fmt: skip
+        self.requests = Requests(
+            node.router, self.exchange, self.publisher, providers=self._providers, now=self._now, poke=self._poke
+        )  # fmt: skip
+        self.inlet = Inlet(
+            node.router, self.exchange, self.requests, self._trace, self._component, permissions=plan.permissions,
+            now=self._now, poke=self._poke, gone=self.book.reject,
+        )  # fmt: skip
+        self.fabric = plan.fabric(node, self._needed)
+        self.bad: dict[str, int] = {}
+        """How often frames of other routers broke the rules, by the code."""
+        self._alarm = _Alarm(self._ring, lambda: not self._needed())
+        self._timer: asyncio.TimerHandle | None = None
+        self._poked = False
+        self._leaving = False
+        self._greeted = False
+        self._change: asyncio.Future[None] | None = None
+        self._waiting = 0
+        self._on_news: dict[type[Any], Callable[[Any], None]] = {
+            Delivered: self.inlet.take, Accepted: self._on_accepted, GivenUp: self._on_given_up, Gap: self._on_gap,
+            Returned: self._on_returned, Restarted: self._on_restarted, Fenced: self._on_fenced,
+            Changed: self._on_changed, Answered: self._on_answered, Refused: self._on_refused,
+        }  # fmt: skip
+
+    # Life
+
+    async def start(self) -> None:
+        """Begin to connect; being connected comes later, or never."""
+        self._router.join(self)
+        await self.fabric.start(self._node.name, self.exchange.incarnation, self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits to be taken by another router, or to be answered by one."""
+        return self._held() or self.requests.live > 0
+
+    def _held(self) -> bool:
+        return any(out.events for peer in self.exchange.peers.values() for out in peer.sends.values())
+
+    def _needed(self) -> bool:
+        """Whether a simulation has to go on for the sake of the line."""
+        return self.busy or self._waiting > 0
+
+    def leave(self) -> None:
+        """Want nothing any more, so that the others turn to somebody else."""
+        self._leaving = True
+        self.interest_changed()
+
+    async def quiet(self) -> None:
+        """See :class:`~edri_sim.routing.context.RunningPart`."""
+        while self.busy:
+            await self._changed()
+
+    async def stop(self) -> None:
+        """Say goodbye; what no other router has taken by now is given up, and reported."""
+        self._router.join(None)
+        for name in list(self.exchange.peers):
+            self.exchange.forget(name, f"node {self._node.name!r} stopped")
+        self._pump()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.fabric.leave()
+        await self.fabric.stop()
+
+    async def _changed(self) -> None:
+        """Return when something has happened."""
+        if self._change is None:
+            self._change = self._loop.create_future()
+        self._waiting += 1
+        try:
+            await asyncio.shield(self._change)
+        finally:
+            self._waiting -= 1
+
+    def _tell_change(self) -> None:
+        if self._change is not None:
+            self._change.set_result(None)
+            self._change = None
+
+    # The pump: what is to be sent, what has happened, and when to look again
+
+    def _poke(self) -> None:
+        if not self._poked:
+            self._poked = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._poked = False
+        now = self._now()
+        fabric = self.fabric
+        for dst, frame in self.book.take_frames():
+            if dst:
+                fabric.send(dst, frame)
+            else:
+                fabric.broadcast(frame)
+        if not fabric.full:
+            for dst, frame in self.exchange.frames(now):
+                fabric.send(dst, frame)
+        self._hear()
+        self._arm(now)
+
+    def _hear(self) -> None:
+        """Deal with all news, those that come of it included."""
+        while news := [*self.exchange.take_news(), *self.book.take_news()]:
+            for piece in news:
+                self._on_news[type(piece)](piece)
+            if self._change is not None:
+                self._tell_change()
+
+    def _arm(self, now: float) -> None:
+        when = min(self.exchange.next_time(), self.book.next_time())
+        timer = self._timer
+        if timer is not None:
+            if timer.when() == when:
+                return
+            timer.cancel()
+            self._timer = None
+        if when < math.inf:
+            self._timer = self._loop.call_at(max(when, now), self._alarm)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._now()
+        self.exchange.tick(now)
+        self.book.tick(now)
+        self._pump()
+
+    # The fabric's endpoint
+
+    def on_frame(self, raw: RawFrame) -> None:
+        """See :class:`~edri_sim.links.fabric.Endpoint`; a frame that breaks the rules is counted, and dropped."""
+        try:
+            if raw.number in _INTEREST:
+                self.book.receive(raw, self._now())
+            else:
+                self.exchange.receive(raw, self._now())
+        except BadFrame as error:
+            self.bad[error.code] = self.bad.get(error.code, 0) + 1
+            if self.bad[error.code] == 1:
+                self._log.warning("dropped a frame: %s (more of this kind are counted, not logged)", error)
+        self._hear()
+        self._poke()
+
+    def on_up(self, node: str, incarnation: int) -> None:
+        """See :class:`~edri_sim.links.fabric.Endpoint`."""
+        now = self._now()
+        self._greeted = True
+        self.exchange.up(node, incarnation, now)
+        self.book.up(node, incarnation, now)
+        self._poke()
+
+    def on_down(self, node: str, left: bool) -> None:
+        """See :class:`~edri_sim.links.fabric.Endpoint`."""
+        self.exchange.down(node)
+        self.book.down(node)
+        if left:
+            self.exchange.forget(node, f"node {node!r} has left")
+            self.book.forget(node)
+        self._poke()
+
+    def on_room(self) -> None:
+        """See :class:`~edri_sim.links.fabric.Endpoint`."""
+        self._poke()
+
+    def on_stale(self, seen: int) -> int:
+        """See :class:`~edri_sim.links.fabric.Endpoint`: a life that nobody has heard of may take a later number."""
+        if self.exchange.peers or self._greeted:
+            self._log.error("a later life of node %s exists; this one can't go on", self._node.name)
+            return 0
+        chosen = seen + 1
+        self.exchange.renumber(chosen)
+        self.book.incarnation = chosen
+        self._router.renumber(chosen)
+        return chosen
+
+    # The router's uplink
+
+    def asked(self, entry: EventType) -> bool:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        return self.book.asked(entry.name)
+
+    async def until(self, entry: EventType, change: asyncio.Future[None]) -> None:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        self.wish(entry)
+        self._waiting += 1
+        try:
+            await asyncio.shield(change)
+        finally:
+            self._waiting -= 1
+
+    async def ask(self, entry: EventType) -> None:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        self.wish(entry)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._node.settings.route_grace):
+                while not (self.book.asked(entry.name) and (self._greeted or self.fabric.joined)):
+                    await self._changed()
+
+    def wish(self, entry: EventType) -> None:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        own = self._schemas.own(entry.name)
+        if own is not None:
+            self.book.wish(entry.name, own.fingerprint, self._now())
+            self._poke()
+
+    def subscribers(self, entry: EventType) -> tuple[str, ...]:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        return self.book.subscribers(entry.name)
+
+    def notify(self, envelope: Envelope, peers: Sequence[str]) -> Awaitable[None] | None:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        return self.publisher.notify(envelope, peers)
+
+    def request(self, envelope: Envelope) -> bool:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        self.wish(envelope.type)
+        return self.requests.send(envelope)
+
+    def interest_changed(self) -> None:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        self.book.own_changed(self._now())
+        self._poke()
+
+    def _providers(self, type_: str) -> list[str]:
+        peers = self.exchange.peers
+        return [name for name in self.book.subscribers(type_) if name in peers and peers[name].open]
+
+    def _wanted(self, type_: str) -> bool:
+        entry = self._router.types.by_name.get(type_)
+        return entry is not None and not self._leaving and self._router.table.wants(entry.cls)
+
+    def _observe(self, stage: int, item: Item, peer: str) -> None:
+        record = self._trace.record
+        if record is not None and item.type:
+            record(stage, self._component, item, self._trace.detail(peer))  # type: ignore[arg-type]  # as an envelope
+
+    # News
+
+    def _on_accepted(self, news: Accepted) -> None:
+        item = news.item
+        if item.kind == NOTIFY:
+            if news.rejected is not None:
+                self._router.dead_letter(item.tag, f"rejected by {news.peer}: {news.rejected}", self.label)
+        elif item.tag is not None:
+            self.requests.accepted(item.number, news.rejected)
+        self.requests.room()
+
+    def _on_given_up(self, news: GivenUp) -> None:
+        item = news.item
+        if item.tag is None:
+            return
+        if self._trace.record is not None:
+            self._trace.record(trace.GIVEN_UP, self._component, item.tag, self._trace.detail(news.peer))
+        if item.kind != NOTIFY:
+            self.requests.returned(item.tag, was_sent=news.was_sent)
+            return
+        self._router.dead_letter(item.tag, f"given up for {news.peer}: {news.reason}", self.label)
+        self._report(FlowGap(self._node.name, self._node.name, news.peer, EVENTS, news.seq, news.seq, news.reason))
+
+    def _on_gap(self, gap: Gap) -> None:
+        self._report(FlowGap(self._node.name, gap.peer, self._node.name, gap.lane, gap.first, gap.last))
+
+    def _report(self, gap: FlowGap) -> None:
+        self._log.warning("%s gave up %d to %d for %s: %s", gap.source, gap.first, gap.last, gap.target, gap.reason)
+        self._router.announce(gap)
+
+    def _on_returned(self, news: Returned) -> None:
+        self.requests.returned(news.item.tag, was_sent=news.was_sent)
+
+    def _on_restarted(self, news: Restarted) -> None:
+        self.requests.restarted(news.peer)
+        self.inlet.restarted(news.peer, news.incarnation)
+
+    def _on_fenced(self, news: Fenced) -> None:
+        self._log.error("another node named %s, or a copy of its outbox, sends to %s", self._node.name, news.peer)
+
+    def _on_changed(self, _: Changed) -> None:
+        self._router.table.forget()
+
+    def _on_answered(self, news: Answered) -> None:
+        self.exchange.admit(news.peer, lambda type_: news.peer in self.book.subscribers(type_))
+        self._router.table.forget()
+
+    def _on_refused(self, news: Refused) -> None:
+        verb = "sends" if news.here else "wants"
+        self._log.error(
+            "node %s %s %s in a version that does not fit ours, and so does not get through: %s",
+            news.peer, verb, news.type, news.reason,
+        )  # fmt: skip

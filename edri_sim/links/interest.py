@@ -1,0 +1,340 @@
+"""Who wants what: what this router sends, and what the others want of it. No I/O and no clock.
+
+A router learns interest only in the types that it sends: it tells the others its *wishes*, and each answers with what
+it wants of them, in full; as that changes, it sends the difference. A frame may be lost anywhere: a wish is repeated
+until it is answered, a difference carries a counter, and a digest now and then shows what was missed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple
+
+import msgspec
+
+from edri_sim.links.frames import Digest, Interest, InterestGet, InterestSay, RawFrame, Wish, encode
+
+FIRST_REPEAT, LAST_REPEAT = 0.2, 5.0
+"""Seconds until unanswered wishes are repeated: at first, and at most; they double."""
+
+DIGEST_EVERY = 5.0
+"""Seconds between two digests to a router whose wishes one knows."""
+
+_schema = msgspec.msgpack.Encoder(order="sorted").encode
+_read_schema = msgspec.msgpack.Decoder().decode
+_key = msgspec.msgpack.Encoder().encode
+
+
+class Own(NamedTuple):
+    """What this router has of one type, sent or wanted: fingerprint and schema here."""
+
+    fingerprint: str
+    schema: Any
+
+
+class Changed(NamedTuple):
+    """A router wants other things of us than before; ``types`` are those that changed."""
+
+    peer: str
+    types: tuple[str, ...]
+
+
+class Refused(NamedTuple):
+    """A router's wish and what we want of it do not fit together; ``here``: we want it, and they send it."""
+
+    peer: str
+    type: str
+    reason: str
+    here: bool
+
+
+class Answered(NamedTuple):
+    """A router has said what it wants of all that we send."""
+
+    peer: str
+
+
+News = Changed | Refused | Answered
+
+
+class Other:
+    """What is known of one other router, and what it was told."""
+
+    def __init__(self, name: str, incarnation: int) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self.reachable = False
+        self.wants: dict[str, Interest] = {}
+        self.unfit: dict[str, str] = {}
+        """Of what it wants, the types in whose schemas it can't have them, with the reasons."""
+        self.answered = -1
+        """The revision of our wishes that it has answered."""
+        self.counter = 0
+        self.repeat = math.inf
+        self.pause = FIRST_REPEAT
+        self.wishes: dict[str, str] = {}
+        self.revision = -1
+        self.told: dict[str, Interest] = {}
+        self.told_counter = 0
+        self.digest_at = math.inf
+
+
+class InterestBook:
+    """``own(type)`` says what this router has of a type; ``wanted(type)`` whether anybody here wants it now.
+
+    ``fits(type, schema)`` says what a subscriber's schema lacks, if anything.
+    """
+
+    def __init__(
+        self, node: str, incarnation: int, *, own: Callable[[str], Own | None], wanted: Callable[[str], bool],
+        fits: Callable[[str, Any], str],
+    ) -> None:  # fmt: skip
+        self.node = node
+        self.incarnation = incarnation
+        self.others: dict[str, Other] = {}
+        self.revision = 0
+        self.wishes: dict[str, str] = {}
+        self._own = own
+        self._wanted = wanted
+        self._fits = fits
+        self._frames: list[tuple[str, bytes]] = []
+        self._news: list[News] = []
+        self._wakes: list[tuple[float, int, Other]] = []
+        self._ticket = count().__next__
+        self._handlers: dict[int, Callable[[Any, float], None]] = {
+            InterestGet.number: self._on_get, InterestSay.number: self._on_say, Digest.number: self._on_digest,
+        }  # fmt: skip
+
+    # Pulled
+
+    def take_frames(self) -> list[tuple[str, bytes]]:
+        """What to send now, each with the router that it goes to; an empty name stands for all."""
+        frames, self._frames = self._frames, []
+        return frames
+
+    def take_news(self) -> list[News]:
+        """What has changed since the last call, in order."""
+        news, self._news = self._news, []
+        return news
+
+    def next_time(self) -> float:
+        """When to call :meth:`tick`; infinity for never."""
+        wakes = self._wakes
+        while wakes and wakes[0][0] not in (wakes[0][2].repeat, wakes[0][2].digest_at):
+            heappop(wakes)
+        return wakes[0][0] if wakes else math.inf
+
+    # Questions
+
+    def subscribers(self, type_: str) -> tuple[str, ...]:
+        """The routers that want a type that we send, in a schema that fits."""
+        return tuple(name for name, other in self.others.items() if type_ in other.wants and type_ not in other.unfit)
+
+    def asked(self, type_: str) -> bool:
+        """Whether a type is among our wishes, and all who can be reached have answered since."""
+        return type_ in self.wishes and all(
+            other.answered == self.revision for other in self.others.values() if other.reachable
+        )
+
+    # What happens here
+
+    def wish(self, type_: str, fingerprint: str, now: float) -> None:
+        """This router sends a type: ask all others what they want of it."""
+        if type_ in self.wishes:
+            return
+        self.wishes[type_] = fingerprint
+        self.revision += 1
+        self._frames.append(("", encode(self._get("", ()))))
+        for other in self.others.values():
+            if other.reachable:
+                self._expect(other, now)
+
+    def own_changed(self, now: float) -> None:
+        """What this router wants has changed: tell those whose wishes that concerns."""
+        for other in self.others.values():
+            if other.revision < 0:
+                continue
+            entries = self._entries(other)
+            changed = [entry for type_, entry in entries.items() if other.told.get(type_) != entry]
+            changed += [Interest(type_, False, "") for type_ in other.told if type_ not in entries]
+            if changed:
+                other.told = entries
+                other.told_counter += 1
+                self._say(other, changed, full=False)
+                self._plan_digest(other, now)
+
+    def up(self, name: str, incarnation: int, now: float) -> None:
+        """A router can be reached: ask it."""
+        other = self._other(name, incarnation)
+        if other is None or other.reachable:
+            return
+        other.reachable = True
+        other.pause = FIRST_REPEAT
+        self._frames.append((name, encode(self._get(name, other.unfit.items()))))
+        self._expect(other, now)
+        if other.revision >= 0:
+            self._plan_digest(other, now)
+
+    def down(self, name: str) -> None:
+        """A router can't be reached; what it wants is still wanted."""
+        other = self.others.get(name)
+        if other is not None:
+            other.reachable = False
+            other.repeat = other.digest_at = math.inf
+
+    def forget(self, name: str) -> None:
+        """A router has left for good, and wants nothing any more."""
+        other = self.others.pop(name, None)
+        if other is not None and other.wants:
+            self._news.append(Changed(name, tuple(other.wants)))
+
+    def reject(self, name: str, type_: str) -> None:
+        """A router does not want a type that it was taken to want: believe it, and ask what else has changed."""
+        other = self.others.get(name)
+        if other is not None and other.wants.pop(type_, None) is not None:
+            self._news.append(Changed(name, (type_,)))
+            self._ask_again(other)
+
+    def tick(self, now: float) -> None:
+        """Repeat what was not answered, and send the digests that are due."""
+        while self.next_time() <= now:
+            _, _, other = heappop(self._wakes)
+            if other.repeat <= now:
+                other.pause = min(other.pause * 2, LAST_REPEAT)
+                self._ask_again(other)
+                self._expect(other, now)
+            if other.digest_at <= now:
+                self._frames.append((other.name, encode(self._digest(other))))
+                self._plan_digest(other, now, again=True)
+
+    # Frames in
+
+    def receive(self, raw: RawFrame, now: float) -> None:
+        """Take a frame about interest. Raises BadFrame."""
+        self._handlers[raw.number](raw.open(), now)
+
+    def _on_get(self, get: InterestGet, now: float) -> None:
+        other = self._other(get.src, get.incarnation)
+        if other is None or get.revision < other.revision:
+            return
+        for type_, reason in get.refused:
+            self._news.append(Refused(other.name, type_, reason, True))
+        other.wishes = {wish.type: wish.fingerprint for wish in get.wishes}
+        other.revision = get.revision
+        other.told = self._entries(other)
+        self._say(other, list(other.told.values()), full=True)
+        self._plan_digest(other, now)
+
+    def _on_say(self, say: InterestSay, now: float) -> None:
+        other = self._other(say.src, say.incarnation)
+        if other is None or say.revision != self.revision:
+            return
+        if not say.full and say.counter != other.counter + 1:
+            if say.counter > other.counter:
+                self._ask_again(other)
+            return
+        other.counter = say.counter
+        before = dict(other.wants)
+        told = [entry.type for entry in say.entries]
+        if say.full:
+            other.wants = {}
+            other.unfit = {type_: reason for type_, reason in other.unfit.items() if type_ in told}
+            other.answered = say.revision
+            other.repeat, other.pause = math.inf, FIRST_REPEAT
+        refused = [entry.type for entry in say.entries if not self._learn(other, entry)]
+        changed = [type_ for type_ in {**before, **other.wants} if before.get(type_) != other.wants.get(type_)]
+        if changed:
+            self._news.append(Changed(other.name, tuple(changed)))
+        if say.full:
+            self._news.append(Answered(other.name))
+        if refused:
+            self._ask_again(other)
+            self._expect(other, now)
+
+    def _learn(self, other: Other, entry: Interest) -> bool:
+        """Take one entry; False if it does not fit, and that was not known before."""
+        former = other.unfit.pop(entry.type, "")
+        other.wants.pop(entry.type, None)
+        if not entry.wanted or entry.type not in self.wishes:
+            return True
+        other.wants[entry.type] = entry
+        reason = "" if entry.schema is None else self._fits(entry.type, _read_schema(entry.schema))
+        if not reason:
+            return True
+        other.unfit[entry.type] = reason
+        if reason != former:
+            self._news.append(Refused(other.name, entry.type, reason, False))
+        return reason == former
+
+    def _on_digest(self, digest: Digest, now: float) -> None:
+        other = self._other(digest.src, digest.incarnation)
+        if other is None:
+            return
+        known = (self.revision, other.counter, _digest_of(other.wants.values()))
+        if (digest.revision, digest.counter, digest.digest) != known:
+            self._ask_again(other)
+            self._expect(other, now)
+
+    # Frames out
+
+    def _get(self, dst: str, refused: Iterable[tuple[str, str]]) -> InterestGet:
+        wishes = [Wish(type_, fingerprint) for type_, fingerprint in self.wishes.items()]
+        return InterestGet(dst, self.node, 0, "", self.incarnation, self.revision, wishes, list(refused))
+
+    def _ask_again(self, other: Other) -> None:
+        if other.reachable:
+            self._frames.append((other.name, encode(self._get(other.name, other.unfit.items()))))
+
+    def _say(self, other: Other, entries: list[Interest], *, full: bool) -> None:
+        say = InterestSay(
+            other.name, self.node, 0, "", self.incarnation, other.revision, other.told_counter, full, entries
+        )
+        self._frames.append((other.name, encode(say)))
+
+    def _digest(self, other: Other) -> Digest:
+        digest = _digest_of(other.told.values())
+        return Digest(other.name, self.node, 0, "", self.incarnation, other.revision, other.told_counter, digest)
+
+    def _entries(self, other: Other) -> dict[str, Interest]:
+        """What this router wants of another's wishes; the schema goes with it where the fingerprints differ."""
+        entries = {}
+        for type_, theirs in other.wishes.items():
+            own = self._own(type_) if self._wanted(type_) else None
+            if own is not None:
+                schema = None if own.fingerprint == theirs else msgspec.Raw(_schema(own.schema))
+                entries[type_] = Interest(type_, True, own.fingerprint, schema)
+        return entries
+
+    # Lives and timers
+
+    def _other(self, name: str, incarnation: int) -> Other | None:
+        """The state of a router; a new life begins with nothing; None for a frame of a former life."""
+        other = self.others.get(name)
+        if other is not None and incarnation < other.incarnation:
+            return None
+        if other is None or incarnation > other.incarnation:
+            former, other = other, Other(name, incarnation)
+            self.others[name] = other
+            if former is not None:
+                other.wants = former.wants  # Until it has said otherwise: what is published meanwhile is held for it.
+        return other
+
+    def _expect(self, other: Other, now: float) -> None:
+        other.repeat = now + other.pause
+        heappush(self._wakes, (other.repeat, self._ticket(), other))
+
+    def _plan_digest(self, other: Other, now: float, *, again: bool = False) -> None:
+        if not other.reachable or (other.digest_at != math.inf and not again):
+            return
+        other.digest_at = now + DIGEST_EVERY
+        heappush(self._wakes, (other.digest_at, self._ticket(), other))
+
+
+def _digest_of(entries: Iterable[Interest]) -> int:
+    """64 bits over what is wanted, and in which schema."""
+    types = sorted([(entry.type, entry.fingerprint) for entry in entries])
+    return int.from_bytes(hashlib.blake2b(_key(types), digest_size=8).digest(), "big")

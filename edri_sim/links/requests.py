@@ -1,0 +1,220 @@
+"""Requests of this node that another router has: whom to ask, the reply, and what if that router is no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from edri_sim.envelope import HELD, Envelope
+from edri_sim.errors import BadEvent, BadReply, CodecError, NoRoute, ProviderLost, RequestError, request_error
+from edri_sim.links.flow.exchange import Exchange
+from edri_sim.links.flow.items import CONTROL, EVENTS, Full, Item, Payload
+from edri_sim.links.flow.send import Row
+from edri_sim.links.frames import CANCEL, REQUEST
+from edri_sim.links.publisher import Publisher
+from edri_sim.routing.router import Router
+
+Failure = tuple[str, str, dict[str, str]]
+"""An error as it travels: its code, message and details."""
+
+encode_failure = msgspec.msgpack.Encoder().encode
+decode_failure = msgspec.msgpack.Decoder(Failure).decode
+
+
+class _Abroad:
+    """Holds the requests that one other router has: see :class:`~edri_sim.envelope.Holder`."""
+
+    def __init__(self, requests: Requests, peer: str) -> None:
+        self.label = f"node {peer}"
+        self.peer = peer
+        self.in_flight = 0
+        self._requests = requests
+
+    def abandon(self, envelope: Envelope) -> None:
+        """Nobody waits for the reply: take the request back, or have it cancelled there."""
+        self._requests.abandon(envelope)
+
+    def runs(self, envelope: Envelope) -> bool:  # noqa: ARG002 - the interface of holders
+        """True: what becomes of it there is not known here."""
+        return True
+
+
+class _Pending(msgspec.Struct, eq=False):
+    envelope: Envelope
+    abroad: _Abroad
+    row: Row
+    accepted: bool = False
+
+
+class Requests:
+    """``providers(type)`` names the routers that may be asked."""
+
+    def __init__(
+        self, router: Router, exchange: Exchange, publisher: Publisher, *, providers: Callable[[str], list[str]],
+        now: Callable[[], float], poke: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._router = router
+        self.exchange = exchange
+        self._publisher = publisher
+        self._providers = providers
+        self._now = now
+        self._poke = poke
+        self._abroad: dict[str, _Abroad] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._crowd: dict[Envelope, None] = {}
+        self._turn = 0
+        self.label = f"{router.origin.node}/connector"
+
+    @property
+    def live(self) -> int:
+        """How many requests other routers have, or wait for room on their way."""
+        return len(self._pending) + len(self._crowd)
+
+    def send(self, envelope: Envelope) -> bool:
+        """Give a request to the provider with the fewest of ours in flight; False if there is none."""
+        names = self._providers(envelope.type.name)
+        if not names:
+            return False
+        try:
+            payload = self._publisher.payload(envelope)
+        except (CodecError, BadEvent) as error:
+            failure = error if isinstance(error, BadEvent) else BadEvent(str(error))
+            self._router.fail(envelope, failure)
+            return True
+        # Equal numbers take turns: the sort is stable, so where it starts decides a tie.
+        self._turn += 1
+        start = self._turn % len(names)
+        candidates = sorted((self._of(name) for name in names[start:] + names[:start]), key=_in_flight)
+        item = self._publisher.item(REQUEST, envelope, payload)
+        if not any(self._push(envelope, item, abroad) for abroad in candidates):
+            self._crowd[envelope] = None
+            envelope.holder = self
+        return True
+
+    def _push(self, envelope: Envelope, item: Item, abroad: _Abroad) -> bool:
+        try:
+            row = self.exchange.push(abroad.peer, EVENTS, item, self._now())
+        except Full:
+            return False
+        self._pending[envelope.number] = _Pending(envelope, abroad, row)
+        abroad.in_flight += 1
+        envelope.state = HELD
+        envelope.holder = abroad
+        self._poke()
+        return True
+
+    def _of(self, name: str) -> _Abroad:
+        abroad = self._abroad.get(name)
+        if abroad is None:
+            abroad = self._abroad[name] = _Abroad(self, name)
+        return abroad
+
+    def room(self) -> None:
+        """An outbox has room again: try those that wait for it."""
+        crowd, self._crowd = self._crowd, {}
+        for envelope in crowd:
+            envelope.holder = None
+            self._router.place(envelope)
+
+    # Holder, for those that wait for room
+
+    def runs(self, envelope: Envelope) -> bool:  # noqa: ARG002 - the interface of holders
+        """False: no handler has it."""
+        return False
+
+    def abandon(self, envelope: Envelope) -> None:
+        """Nobody waits for the reply: take the request back, or have it cancelled there."""
+        self._crowd.pop(envelope, None)
+        pending = self._take(envelope.number)
+        if pending is None:
+            return
+        peer = pending.abroad.peer
+        if pending.accepted or self.exchange.withdraw(peer, pending.row, "cancelled"):
+            now = self._now()
+            cancel = Item(CANCEL, "", Payload(b""), envelope.origin.incarnation, 0, now, ref=envelope.number)
+            self.exchange.push(peer, CONTROL, cancel, now)
+        self._poke()
+
+    def _take(self, number: int) -> _Pending | None:
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            pending.abroad.in_flight -= 1
+        return pending
+
+    # What comes back
+
+    def replied(self, peer: str, number: int, payload: bytes) -> None:
+        """A reply came; one that nobody waits for is counted as late."""
+        pending = self._answered(peer, number)
+        if pending is None:
+            return
+        envelope = pending.envelope
+        try:
+            value = envelope.type.reply_codec.decode(payload)
+        except CodecError as error:
+            self._router.fail(envelope, BadReply(f"{envelope!r}: {error}"))
+        else:
+            self._router.reply(envelope, value)
+
+    def failed(self, peer: str, number: int, payload: bytes, gone: Callable[[str, str], None]) -> None:
+        """An error came; ``gone`` is told of a router that does not provide the type any more."""
+        pending = self._answered(peer, number)
+        if pending is None:
+            return
+        envelope = pending.envelope
+        try:
+            error: RequestError = request_error(*decode_failure(payload))
+        except (msgspec.MsgspecError, TypeError) as problem:
+            error = BadReply(f"{envelope!r}: the error from node {peer!r} cannot be read: {problem}")
+        if isinstance(error, NoRoute):
+            gone(peer, envelope.type.name)
+            self._router.replace(envelope)
+        else:
+            self._router.fail(envelope, error)
+
+    def _answered(self, peer: str, number: int) -> _Pending | None:
+        pending = self._pending.get(number)
+        if pending is None or pending.abroad.peer != peer:
+            self._router.late += 1
+            return None
+        if pending.envelope.type.ack == "handled":
+            self.exchange.settle_handled(self.exchange.peer(peer), self.exchange.incarnation, number)
+        return self._take(number)
+
+    def accepted(self, number: int, rejected: str | None) -> None:
+        """The other router has the request, or can't take it."""
+        pending = self._pending.get(number)
+        if pending is None:
+            return
+        pending.accepted = True
+        if rejected is not None:
+            self._take(number)
+            label = pending.abroad.label
+            self._router.fail(pending.envelope, BadEvent(f"{pending.envelope!r}: {label} rejects it: {rejected}"))
+
+    # Who is no more
+
+    def restarted(self, peer: str) -> None:
+        """A router began a new life: what its former one had been given will not be answered."""
+        for pending in [pending for pending in self._pending.values() if pending.abroad.peer == peer]:
+            if pending.accepted and pending.envelope.type.ack != "handled":
+                self.returned(pending.envelope, was_sent=True)
+
+    def returned(self, envelope: Envelope, *, was_sent: bool) -> None:
+        """A request will not be delivered (again): ask somebody else if that can do no harm."""
+        pending = self._take(envelope.number)
+        if pending is None:
+            return
+        if was_sent and not envelope.type.idempotent:
+            self._router.fail(
+                envelope, ProviderLost(f"{envelope!r}: {pending.abroad.label} was lost before it replied")
+            )
+        else:
+            self._router.replace(envelope)
+
+
+def _in_flight(abroad: Any) -> int:
+    count: int = abroad.in_flight
+    return count

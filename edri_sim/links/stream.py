@@ -1,0 +1,157 @@
+"""Frames over one TCP connection: what is sent in a turn of the loop is written at its end, in one piece."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import cast
+
+from edri_sim.host import BACKGROUND
+from edri_sim.links.frames import MAX_FRAME, BadFrame, FrameReader, Ping, Pong, RawFrame, encode
+
+PING_EVERY, DEAD_AFTER = 5.0, 15.0
+"""Seconds between pings, and of silence after which the other end is taken for dead."""
+
+GREETING_WITHIN = 5.0
+"""Seconds within which both ends have to introduce themselves."""
+
+Received = Callable[[RawFrame], None]
+Lost = Callable[[str, str], None]
+"""Told once that the connection ended: why, and a code if the other end broke the rules."""
+
+
+class FrameStream(asyncio.Protocol):
+    """One end. ``received`` gets every frame but pings; if it raises BadFrame, or bytes are no frames, that ends it.
+
+    ``drained`` is called when the transport takes writes again.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, received: Received, lost: Lost, *,
+        drained: Callable[[], None] | None = None, max_frame: int = MAX_FRAME,
+    ) -> None:  # fmt: skip
+        self._loop = loop
+        self._received = received
+        self._lost: Lost | None = lost
+        self._drained = drained
+        self._reader = FrameReader(max_frame)
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._pings = 0
+        self._heard = 0.0
+        self._beating: asyncio.TimerHandle | None = None
+        self.full = False
+        """Whether the transport holds more than it can send for now."""
+        self.answered = 0
+        """The count of the last ping that was answered."""
+        self.on_pong: Callable[[], None] | None = None
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._heard = self._loop.time()
+        background = copy_context()
+        background.run(BACKGROUND.set, True)
+        background.run(self._beat)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by the loop."""
+        self._transport = None
+        self._end(str(error) or type(error).__name__ if error else "the other end closed it", "")
+
+    def pause_writing(self) -> None:
+        """Called by the loop."""
+        self.full = True
+
+    def resume_writing(self) -> None:
+        """Called by the loop."""
+        self.full = False
+        if self._drained is not None:
+            self._drained()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop: pass on every frame that is whole."""
+        self._heard = self._loop.time()
+        try:
+            for raw in self._reader.feed(data):
+                if raw.number == Ping.number:
+                    self.send(encode(Pong(raw.open().count)))
+                elif raw.number == Pong.number:
+                    self._answer(raw.open().count)
+                else:
+                    self._received(raw)
+                if self._transport is None:
+                    return
+        except BadFrame as error:
+            self.abort(str(error), error.code)
+
+    # Sending
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait for the network."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def peername(self) -> str:
+        """The address of the other end."""
+        address = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return ":".join(str(part) for part in address[:2]) if address else "a closed connection"
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame at the end of this turn; after the connection is lost, nothing."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(frame)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._transport is not None and out:
+            self._transport.write(b"".join(out))
+
+    def ping(self) -> int:
+        """Ask the other end whether it is there; returns the count of the ping."""
+        self._pings += 1
+        self.send(encode(Ping(self._pings)))
+        return self._pings
+
+    def _answer(self, count: int) -> None:
+        self.answered = count
+        if self.on_pong is not None:
+            self.on_pong()
+
+    def _beat(self) -> None:
+        """Housekeeping, in a context whose timers keep no simulation running."""
+        if self._transport is None:
+            return
+        if self._pings and self._loop.time() - self._heard >= DEAD_AFTER:
+            self.abort(f"nothing was heard for {DEAD_AFTER:g} s")
+            return
+        if self._beating is not None:
+            self.ping()
+        self._beating = self._loop.call_later(PING_EVERY, self._beat)
+
+    # Ending
+
+    def close(self) -> None:
+        """End the connection; what was sent still goes out."""
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+
+    def abort(self, why: str, code: str = "") -> None:
+        """End the connection at once, and say why; ``code`` if the other end broke the rules."""
+        if self._transport is not None:
+            transport, self._transport = self._transport, None
+            transport.abort()
+            self._end(why, code)
+
+    def _end(self, why: str, code: str) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            lost(why, code)

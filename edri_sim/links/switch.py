@@ -1,0 +1,324 @@
+"""The switch: forwards frames between the nodes that are connected to it, and remembers nothing that matters."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+from edri_sim.errors import SettingsError
+from edri_sim.host import Host
+from edri_sim.links.frames import (
+    DUPLICATE_NODE,
+    FULL,
+    MAX_FRAME,
+    MAX_FRAME_CAP,
+    NOTIFY,
+    RELAYED,
+    REQUEST,
+    STALE_INCARNATION,
+    UNAUTHORISED,
+    UNSUPPORTED_VERSION,
+    VERSION,
+    BadFrame,
+    Bye,
+    Data,
+    GoAway,
+    Hello,
+    Presence,
+    RawFrame,
+    Reject,
+    Unroutable,
+    Welcome,
+    encode,
+)
+from edri_sim.links.permissions import Permissions
+from edri_sim.links.stream import GREETING_WITHIN, FrameStream
+from edri_sim.links.tcp import Address
+from edri_sim.logs import NodeLog
+from edri_sim.names import NAME
+
+PROBE = 1.0
+"""Seconds that the present holder of a name has to show that it is alive, when another asks for it."""
+REMEMBERED = 100_000
+"""Names whose last incarnation is kept."""
+_CHECKED = (NOTIFY, REQUEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchConfig:
+    """``queue`` is the bytes that may wait for one node before frames for it are dropped, ``nodes`` the most at a time.
+
+    ``greeting`` is the most connections that have not said hello yet.
+    """
+
+    token: str = ""
+    tls: ssl.SSLContext | None = None
+    permissions: Permissions = field(default_factory=Permissions)
+    queue: int = 4 << 20
+    nodes: int = 10_000
+    greeting: int = 10_000
+    max_frame: int = MAX_FRAME
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_frame <= MAX_FRAME_CAP:
+            raise SettingsError(f"max_frame={self.max_frame!r}: expected 1 to {MAX_FRAME_CAP} bytes")
+
+
+class Port:
+    """One connection, from its hello on that of a node."""
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self.stream = FrameStream(switch.loop, self._received, self._lost, max_frame=switch.config.max_frame)
+        self.node = ""
+        self.incarnation = 0
+        self.goodbye = False
+        self.relayed = 0
+        self.dropped = 0
+        self._probing: asyncio.Task[None] | None = None
+        self._deadline = switch.loop.call_later(GREETING_WITHIN, self._too_late)
+
+    def _too_late(self) -> None:
+        self.stream.abort(f"{GREETING_WITHIN:g} s without a Hello", "silence")
+
+    def _received(self, raw: RawFrame) -> None:
+        if self.node:
+            if raw.number in RELAYED:
+                self._switch.relay(self, raw)
+            elif raw.number == Bye.number:
+                self.goodbye = True
+            else:
+                raise BadFrame("unexpected", f"a {type(raw.open()).__name__} frame after the Hello")
+            return
+        if raw.number != Hello.number:
+            raise BadFrame("no_hello", f"frame type {raw.number} before the Hello")
+        if self._probing is not None:
+            raise BadFrame("unexpected", "a second Hello")
+        self._deadline.cancel()
+        self._switch.greet(self, raw.open())
+
+    def reject(self, code: str, message: str, seen: int = 0) -> None:
+        """Say why the node is not taken, and hang up."""
+        self.stream.send(encode(Reject(code, message, seen)))
+        self.stream.close()
+
+    def probe(self, holder: Port, hello: Hello) -> None:
+        """Take the name if its present holder does not answer in time."""
+        self._probing = self._switch.loop.create_task(self._probe(holder, hello))
+
+    async def _probe(self, holder: Port, hello: Hello) -> None:
+        if await _answers(holder.stream, self._switch.loop):
+            self.reject(DUPLICATE_NODE, f"another node named {hello.node!r} is connected and alive")
+        else:
+            holder.stream.abort("a newer life of the node has come, and this one does not answer")
+            self._switch.take(self, hello)
+
+    def _lost(self, why: str, code: str) -> None:
+        self._deadline.cancel()
+        if self._probing is not None:
+            self._probing.cancel()
+        self._switch.gone(self, why, code)
+
+
+async def _answers(stream: FrameStream, loop: asyncio.AbstractEventLoop) -> bool:
+    count = stream.ping()
+    answered: asyncio.Future[None] = loop.create_future()
+
+    def look() -> None:
+        if stream.answered >= count and not answered.done():
+            answered.set_result(None)
+
+    stream.on_pong = look
+    try:
+        async with asyncio.timeout(PROBE):
+            await answered
+    except TimeoutError:
+        return False
+    finally:
+        stream.on_pong = None
+    return True
+
+
+class Switch:
+    """Listens at ``address`` under ``name``: ``async with Switch("hub", "127.0.0.1:7400") as switch``.
+
+    It is soft state: it may be restarted at any time, and the routers make up for what it forgets.
+    """
+
+    def __init__(self, name: str, address: str, host: Host, config: SwitchConfig | None = None) -> None:
+        self.name = name
+        self.address = Address.parse(address)
+        self.config = config or SwitchConfig()
+        self.ports: dict[str, Port] = {}
+        self.seen: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        """How often each kind of thing happened: relayed, dropped, refused, by its code."""
+        self._host = host
+        self._log = NodeLog("switch", name, host.now)
+        self._greeting: dict[Port, None] = {}
+        self._server: asyncio.Server | None = None
+        self._said: dict[str, None] = {}
+        self.loop: asyncio.AbstractEventLoop
+
+    async def __aenter__(self) -> Switch:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen. Raises OSError, such as for a port that is taken."""
+        self.loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {} if self.config.tls is None else {"ssl": self.config.tls}
+        self._server = await self.loop.create_server(self._accept, self.address.host, self.address.port, **options)
+        self._log.info("switch %s listens at %s", self.name, self.address)
+
+    async def stop(self) -> None:
+        """Tell all nodes, and hang up."""
+        for port in [*self.ports.values(), *self._greeting]:
+            port.stream.send(encode(GoAway("the switch stops")))
+            port.stream.close()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        self._log.info("switch %s stopped", self.name)
+
+    def _accept(self) -> FrameStream:
+        port = Port(self)
+        if len(self._greeting) >= self.config.greeting:
+            reason = f"more than {self.config.greeting} connections without a Hello"
+            self.loop.call_soon(port.stream.abort, reason, "crowd")
+        self._greeting[port] = None
+        return port.stream
+
+    # Greeting
+
+    def greet(self, port: Port, hello: Hello) -> None:
+        """Take a node, or reject it."""
+        reason = self._against(hello)
+        if reason is not None:
+            self.refused(reason[0], f"{hello.node[:64]!r} at {port.stream.peername}: {reason[1]}")
+            port.reject(*reason)
+            return
+        holder = self.ports.get(hello.node)
+        if holder is not None and hello.incarnation > holder.incarnation:
+            port.probe(holder, hello)
+            return
+        if holder is not None:
+            holder.stream.abort("the node has connected anew")
+        self.take(port, hello)
+
+    def _against(self, hello: Hello) -> tuple[str, str] | tuple[str, str, int] | None:
+        if not hello.lowest <= VERSION <= hello.highest:
+            return UNSUPPORTED_VERSION, f"versions {hello.lowest} to {hello.highest}: this switch speaks {VERSION}"
+        if not NAME.fullmatch(hello.node):
+            return UNAUTHORISED, "a node's name has 1 to 64 of a-z, 0-9, '.', '_' and '-'"
+        if not hmac.compare_digest(hello.token.encode(), self.config.token.encode()):
+            return UNAUTHORISED, "the token is wrong or missing" if self.config.token else "this switch takes no token"
+        seen = self.seen.get(hello.node, 0)
+        if hello.incarnation < seen:
+            return STALE_INCARNATION, f"life {hello.incarnation:x} of {hello.node!r} came after {seen:x}", seen
+        if len(self.ports) >= self.config.nodes and hello.node not in self.ports:
+            return FULL, f"this switch takes {self.config.nodes} nodes"
+        return None
+
+    def take(self, port: Port, hello: Hello) -> None:
+        """The node is present from now on."""
+        del self._greeting[port]
+        port.node, port.incarnation = hello.node, hello.incarnation
+        present = {name: other.incarnation for name, other in self.ports.items() if name != hello.node}
+        self.ports[hello.node] = port
+        self.seen.pop(hello.node, None)
+        self.seen[hello.node] = hello.incarnation
+        if len(self.seen) > REMEMBERED:
+            del self.seen[next(iter(self.seen))]
+        port.stream.send(encode(Welcome(VERSION, self.name, present)))
+        self._tell(port, Presence(port.node, port.incarnation, True))
+        self._log.info("node %s is present", port.node)
+
+    def gone(self, port: Port, why: str, code: str) -> None:
+        """A connection has ended; ``code`` says how the other end broke the rules, if it did."""
+        self._greeting.pop(port, None)
+        if self.ports.get(port.node) is port:
+            del self.ports[port.node]
+            self._tell(port, Presence(port.node, port.incarnation, False, port.goodbye))
+            self._log.info("node %s is gone: %s", port.node, why)
+        if code:
+            self.refused(code, f"{port.node or 'a connection without a name'}: {why}")
+
+    def _tell(self, about: Port, presence: Presence) -> None:
+        frame = encode(presence)
+        for port in self.ports.values():
+            if port is not about:
+                port.stream.send(frame)
+
+    # Relaying
+
+    def relay(self, source: Port, raw: RawFrame) -> None:
+        """Pass a frame on, or drop it."""
+        to = raw.address()
+        if to.src != source.node:
+            raise BadFrame("forged", f"node {source.node!r} sent a frame in the name of {to.src[:64]!r}")
+        if not to.dst:
+            for port in list(self.ports.values()):
+                if port is not source:
+                    self._pass(source, port, raw)
+            return
+        port_ = self.ports.get(to.dst)
+        if port_ is None:
+            self._drop(source, to.dst, "absent")
+        elif raw.number == Data.number and to.kind in _CHECKED and not self._allows(source.node, to.dst, to.type):
+            self._drop(source, to.dst, "not allowed")
+            self.refused("not allowed", f"{to.type!r} from {source.node!r} to {to.dst!r}")
+        else:
+            self._pass(source, port_, raw)
+
+    def _allows(self, source: str, target: str, type_: str) -> bool:
+        permissions = self.config.permissions
+        return permissions.allows(source, "publish", type_) and permissions.allows(target, "subscribe", type_)
+
+    def _pass(self, source: Port, target: Port, raw: RawFrame) -> None:
+        if target.stream.full and target.stream.buffered > self.config.queue:
+            target.dropped += 1
+            self.count("dropped, queue full")
+            return
+        source.relayed += 1
+        target.stream.send(raw.whole)
+
+    def _drop(self, source: Port, node: str, reason: str) -> None:
+        self.count(f"dropped, {reason}")
+        source.stream.send(encode(Unroutable(node, reason)))
+
+    # Words
+
+    def count(self, what: str) -> None:
+        """One more of a kind of thing."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def refused(self, code: str, message: str) -> None:
+        """Count what a peer did wrong, and log the first of a kind."""
+        self.count(f"refused, {code}")
+        if code not in self._said and len(self._said) < REMEMBERED:
+            self._said[code] = None
+            self._log.warning("refused, %s: %s (more of this kind are counted, not logged)", code, message)
+
+    def status(self) -> dict[str, Any]:
+        """What there is to know of the switch, as data that JSON can hold."""
+        return {
+            "switch": self.name,
+            "address": str(self.address),
+            "version": VERSION,
+            "nodes": {
+                name: {
+                    "incarnation": port.incarnation, "address": port.stream.peername, "relayed": port.relayed,
+                    "queue": port.stream.buffered, "dropped": port.dropped,
+                }
+                for name, port in self.ports.items()
+            },
+            "greeting": len(self._greeting),
+            "counts": dict(sorted(self.counts.items())),
+        }  # fmt: skip

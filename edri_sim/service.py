@@ -31,7 +31,7 @@ class Constant:
     value: float
 
     def __post_init__(self) -> None:
-        _check_seconds("Constant(value", self.value, least=0.0)
+        check_amount("Constant(value", self.value, least=0.0)
 
     @property
     def mean(self) -> float:
@@ -50,7 +50,7 @@ class Exponential:
     mean: float
 
     def __post_init__(self) -> None:
-        _check_seconds("Exponential(mean", self.mean)
+        check_amount("Exponential(mean", self.mean)
 
     def draw(self, stream: RandomStream) -> float:
         """By inversion: -mean * ln(1 - u)."""
@@ -65,8 +65,8 @@ class LogNormal:
     cv: float
 
     def __post_init__(self) -> None:
-        _check_seconds("LogNormal(mean", self.mean)
-        _check_seconds("LogNormal(cv", self.cv)
+        check_amount("LogNormal(mean", self.mean)
+        check_amount("LogNormal(cv", self.cv)
 
     def draw(self, stream: RandomStream) -> float:
         """exp(mu + sigma z), with sigma^2 = ln(1 + cv^2), mu = ln(mean) - sigma^2 / 2, and z by Box and Muller."""
@@ -86,7 +86,7 @@ class Empirical:
         if not samples:
             raise DeclarationError("Empirical(samples=()): expected at least one duration in seconds")
         for sample in samples:
-            _check_seconds("Empirical(sample", sample, least=0.0)
+            check_amount("Empirical(sample", sample, least=0.0)
         object.__setattr__(self, "samples", tuple(samples))
 
     @property
@@ -146,7 +146,7 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name in ("event", "byte", "spawn"):
-            _check_seconds(f"Costs({name}", getattr(self, name), least=0.0)
+            check_amount(f"Costs({name}", getattr(self, name), least=0.0)
 
 
 @dataclass(slots=True)
@@ -181,7 +181,7 @@ class ServiceTable:
 
 def _distribution(what: str, value: Any) -> Distribution:
     if isinstance(value, int | float):
-        _check_seconds(what, value, least=0.0)
+        check_amount(what, value, least=0.0)
         return Constant(float(value))
     if not hasattr(value, "draw"):
         raise DeclarationError(f"{what}={value!r}): expected seconds or a distribution")
@@ -189,7 +189,8 @@ def _distribution(what: str, value: Any) -> Distribution:
     return chosen
 
 
-def _check_seconds(what: str, value: Any, least: float | None = None) -> None:
+def check_amount(what: str, value: Any, least: float | None = None) -> None:
+    """Raise a DeclarationError unless ``value`` is a finite number of at least ``least``, or above 0 without it."""
     good = isinstance(value, int | float) and math.isfinite(value) and (value > 0 if least is None else value >= least)
     if not good:
         wanted = "a number above 0" if least is None else "a number, 0 or more"

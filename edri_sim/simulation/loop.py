@@ -196,12 +196,14 @@ class SimulationLoop(LimitedLoop):
             self._put_asleep(timer)
         return timer
 
-    def deliver_at(self, when: float, callback: Callable[[], object], context: Context) -> None:
+    def deliver_at(self, when: float, callback: Callable[[], object], context: Context) -> Timer:
         """Run ``callback`` on this loop at ``when`` (seconds, not in the past).
 
-        For what comes to the host from outside: it keeps the run alive whoever sent it, and cannot be cancelled.
+        For what comes to the host from outside: it keeps the run alive whoever sent it.
         """
-        heappush(self._queue, (when, 1, self._next_eid(), Timer(when, callback, (), self, context)))
+        timer = Timer(when, callback, (), self, context)
+        heappush(self._queue, (when, 1, self._next_eid(), timer))
+        return timer
 
     def _put_asleep(self, timer: Timer) -> None:
         for_good = background_now()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from itertools import count
 from typing import Any, Literal, NamedTuple
 
 from edri_sim.errors import SimulationError
+from edri_sim.simulation.cables import Link
 from edri_sim.simulation.kernel import Kernel
 from edri_sim.simulation.lines import Line
 from edri_sim.simulation.loop import SimulationLoop
+from edri_sim.simulation.routes import Path, Routes
 from edri_sim.simulation.server import Address, SimulatedServer, SimulatedSocket
 from edri_sim.simulation.transport import SimulatedTransport
+from edri_sim.topology import LinkSpec, Pair, pair_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of the host itself; a server bound to one of them is not seen from other hosts."""
@@ -48,11 +51,16 @@ class _Attempt(NamedTuple):
 class Network:
     """Joins the loops of a kernel: ``asyncio.open_connection`` and ``start_server`` work between them unmodified.
 
-    A host's address is its name. ``latency`` is seconds per direction between two hosts, and 0 within one; a subclass
-    may answer :meth:`latency_between` itself. ``window`` is bytes per direction.
+    A host's address is its name. ``links`` join hosts, and a connection crosses those of the least latency, chosen by
+    what the topology says and not by what works at the time. A host that is on no link has a wire to every other, of
+    ``latency`` seconds per direction (0 to itself); a subclass may answer :meth:`latency_between` itself. ``window`` is
+    bytes per direction. ``seed`` decides the jitter.
     """
 
-    def __init__(self, kernel: Kernel, *, latency: float = 0.0, window: int = WINDOW) -> None:
+    def __init__(
+        self, kernel: Kernel, *, latency: float = 0.0, window: int = WINDOW, links: Iterable[LinkSpec] = (),
+        seed: object = 0,
+    ) -> None:  # fmt: skip
         if not latency >= 0:
             raise SimulationError(f"latency={latency!r} must be 0 or more seconds")
         if window < 1:
@@ -60,6 +68,9 @@ class Network:
         self.kernel = kernel
         self.latency = latency
         self.window = window
+        by_pair = {pair_of(spec.a, spec.b): spec for spec in links}
+        self.links: dict[Pair, Link] = {pair: Link(kernel, by_pair[pair], seed) for pair in sorted(by_pair)}
+        self._routes = Routes(self.links)
         self._servers: dict[Address, SimulatedServer] = {}
         self._transports: dict[SimulationLoop, dict[SimulatedTransport, None]] = {}
         self._killed: dict[SimulationLoop, None] = {}
@@ -67,8 +78,14 @@ class Network:
         kernel.network = self
 
     def latency_between(self, a: str, b: str) -> float:
-        """Seconds from host ``a`` to host ``b``; a connection asks once for each direction, when it is made."""
+        """Seconds over the wire from host ``a`` to host ``b``; a connection asks once for each direction it makes."""
         return 0.0 if a == b else self.latency
+
+    def path(self, a: str, b: str) -> Path:
+        """The links from host ``a`` to host ``b``, or the wire. Raises OSError (ENETUNREACH) if no links lead there."""
+        if a != b and self._routes.knows(a) and self._routes.knows(b):
+            return self._routes.path(a, b)
+        return Path(self.latency_between(a, b))
 
     # Names --------------------------------------------------------------------------------------------------------
 
@@ -95,14 +112,18 @@ class Network:
     async def connect(
         self, loop: SimulationLoop, protocol_factory: Callable[[], Any], host: Any, port: Any, options: dict[str, Any]
     ) -> tuple[SimulatedTransport, Any]:
-        """Connect, as ``loop.create_connection`` does: one round trip of the latency."""
+        """Connect, as ``loop.create_connection`` does: one round trip of the latency.
+
+        Raises:
+            OSError: ENETUNREACH, no links lead there; ECONNREFUSED; ETIMEDOUT, there is no answer.
+        """
         _check_options("create_connection", options)
         if host is None and port is None:
             raise ValueError("host and port was not specified and no sock specified")
         address = (self._resolve(loop, host), _port_number(port))
         answer: asyncio.Future[SimulatedTransport] = loop.create_future()
         attempt = _Attempt(loop, address, self.kernel.new_context(), answer)
-        self._after(self.latency_between(loop.name, address[0]), self._knock, attempt, 0)
+        self._after(self.path(loop.name, address[0]).delay(), self._knock, attempt, 0)
         transport = await answer
         made: asyncio.Future[None] = loop.create_future()
         try:
@@ -118,12 +139,13 @@ class Network:
         self.kernel.call_at(self.kernel.now + delay, callback, *args)
 
     def _knock(self, attempt: _Attempt, repeated: int) -> None:
-        """The request to connect arrives; a host that is down does not answer, so it is repeated."""
+        """The request to connect arrives, or is lost; it is repeated until a host that is up can answer."""
         name = attempt.address[0]
         if attempt.given_up():
             return
-        if self.is_up(name) or self.kernel.hosts[name] in self._killed:
-            self._after(self.latency_between(name, attempt.loop.name), self._answer, attempt, self._listener(attempt))
+        there, back = self.path(attempt.loop.name, name), self.path(name, attempt.loop.name)
+        if there.up and back.up and (self.is_up(name) or self.kernel.hosts[name] in self._killed):
+            self._after(back.delay(), self._answer, attempt, self._listener(attempt))
         elif repeated < SYN_RETRIES:
             self._after(2.0**repeated, self._knock, attempt, repeated + 1)
         else:
@@ -150,15 +172,13 @@ class Network:
         here, there = (loop.name, self._free_port(loop.name)), server.address
         client = self._transport(loop, attempt.context, here, there, None)
         served = self._transport(server.get_loop(), server.context.copy(), there, here, server)
-        for sender, receiver in ((client, served), (served, client)):
-            latency = self.latency_between(sender.loop.name, receiver.loop.name)
-            line = Line(self, latency, self.window)
-            line.sender, line.receiver = sender, receiver
-            sender.outbound = receiver.inbound = line
+        out, back = self.path(loop.name, there[0]), self.path(there[0], loop.name)
+        client.outbound = served.inbound = Line(client, served, out, back)
+        served.outbound = client.inbound = Line(served, client, back, out)
         if served.loop.state == "shut":
             served.die("closed" if served.loop in self._killed else "crashed")
         else:
-            served.loop.deliver_at(self.kernel.now + client.outbound.latency, served.open_on_server, served.context)
+            served.loop.deliver_at(self.kernel.now + out.delay(), served.open_on_server, served.context)
         return client
 
     def _transport(
@@ -209,9 +229,15 @@ class Network:
     def crash(self, loop: SimulationLoop) -> None:
         """The power of a host fails: its peers hear nothing.
 
-        What they send is repeated, as TCP does: reset once the host is up again, given up after about 15 minutes.
+        What they send is repeated, as TCP does: reset once the host is up again, given up after about 15 minutes. What
+        others send through it gets no further.
         """
         self._end(loop, "crashed")
+        self._routes.darken(loop.name)
+
+    def restart(self, name: str) -> None:
+        """A host has power again, and forwards what others send through it."""
+        self._routes.lighten(name)
 
     def kill(self, loop: SimulationLoop) -> None:
         """The process of a host is killed: its system ends all its streams at once, and refuses connections."""
@@ -223,6 +249,14 @@ class Network:
             self.free(server)
         for transport in self._transports.get(loop, ()):
             transport.die(how)
+
+    def reset(self, link: Link) -> None:
+        """Reset every connection that crosses a link, at both of its ends."""
+        lines = {
+            line: None for direction in link.directions.values() for path in direction.paths for line in path.lines
+        }
+        for line in lines:
+            line.sender.lose(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
 
     def close(self) -> None:
         """Seal all transports: the simulation ends, and nothing that is still written goes anywhere."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Literal
 
-from edri_sim.simulation.lines import Ending, Flight, Line
+from edri_sim.simulation.flights import Ending, Flight
 
 if TYPE_CHECKING:
+    from edri_sim.simulation.lines import Line
     from edri_sim.simulation.loop import SimulationLoop
     from edri_sim.simulation.network import Network
     from edri_sim.simulation.server import SimulatedServer
@@ -231,6 +232,8 @@ class SimulatedTransport(asyncio.Transport):
                 data = data[: line.room]
             self._backlog_size -= len(data)
             line.send(data)
+        if backlog:
+            line.starve()
 
     def _pause_writing_if_full(self) -> None:
         if self._backlog_size > self._high_water and not self._writing_paused:
@@ -309,7 +312,9 @@ class SimulatedTransport(asyncio.Transport):
 
     def _finish(self, error: BaseException | None) -> None:
         self._lost = True
-        if not isinstance(error, OSError):
+        if isinstance(error, OSError):
+            self.outbound.abandon()
+        else:
             self._tell_peer()
         self.loop.call_soon(self._connection_lost, error, context=self.context)
 
@@ -337,6 +342,9 @@ class SimulatedTransport(asyncio.Transport):
         self.gone = how
         self._closing = self._lost = True
         self._reading = False
+        if self.outbound.receiver.gone is not None:
+            self.outbound.detach()
+            self.inbound.detach()
 
     def die(self, how: Literal["closed", "crashed"]) -> None:
         """The host's process is killed, or the host crashes: the protocol hears nothing of it."""
@@ -345,6 +353,8 @@ class SimulatedTransport(asyncio.Transport):
                 self._tell_peer()
             self.leave(how)
             self.inbound.redirect()
+            if how == "crashed":
+                self.outbound.abandon()
 
     # Protocol -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,363 @@
+"""Links that are cut: what is lost is sent again at TCP's times, and given up at TCP's end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from edri_sim.simulation.cables import CUT, Effect
+from edri_sim.simulation.kernel import Kernel
+from edri_sim.simulation.network import WINDOW
+from edri_sim.topology import LinkSpec
+from tests.simulation.connections import Recorder, forget, serve
+from tests.simulation.physical import LATENCY, Cabled, cabled
+
+FOREVER = 1e9
+HUB = (LinkSpec("web", "hub", 0.1), LinkSpec("hub", "mail", 0.1))
+
+# Both directions ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_over_a_cut_link_gets_through_at_the_next_retransmission_and_not_at_once() -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 0.5, 3)
+        net.write(1, b"one ")
+        net.write(2, b"two ")
+        net.write(3.5, b"three")
+        # Sent again at 1.2, 1.6, 2.4 and 4 s; the link is there again from 3 s on.
+        assert net.arrivals(net.server) == [(4.01, b"one two three")]
+        assert net.client.log == []
+
+
+@pytest.mark.parametrize(("heals", "arrives"), [(1.1, 1.2), (1.3, 1.6), (2.3, 2.4), (4.1, 7.2), (30, 52), (600, 685.6)])
+def test_retransmissions_double_from_200_ms_to_two_minutes(heals: float, arrives: float) -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 0.5, heals)
+        net.write(1, b"x")
+        assert net.arrivals(net.server) == [(pytest.approx(arrives + LATENCY), b"x")]
+
+
+def test_what_was_on_its_way_at_the_cut_is_lost_and_sent_again() -> None:
+    with cabled(LinkSpec("web", "mail", 0.1)) as net:
+        net.cut("web", "mail", 1.05, 1.06)
+        net.write(0.9, b"through ")
+        net.write(1, b"lost ")
+        net.write(1.1, b"behind it")
+        assert net.arrivals(net.server) == [(1, b"through "), (1.35, b"lost behind it")]
+
+
+def test_what_has_passed_the_cut_link_arrives() -> None:
+    with cabled(*HUB) as net:
+        net.cut("web", "hub", 1.15, 2)
+        net.write(1, b"passed ")
+        net.write(1.1, b"not passed")
+        # That "passed" has come is heard by a probe, sent at 2.55; what was lost is sent after that.
+        assert net.arrivals(net.server) == [(1.2, b"passed "), (2.95, b"not passed")]
+
+
+def test_what_has_not_come_to_the_cut_link_is_lost_there_and_only_if_it_is_still_cut() -> None:
+    with cabled(*HUB) as net:
+        net.cut("hub", "mail", 1.02, 1.05)
+        net.write(1, b"in time ")
+        net.cut("hub", "mail", 2.02, 2.2)
+        net.write(2, b"too early")
+        assert net.arrivals(net.server) == [(1.2, b"in time "), (2.5, b"too early")]
+
+
+def test_an_idle_connection_survives_any_cut() -> None:
+    with cabled() as net:
+        net.write(0, b"before")
+        net.cut("web", "mail", 1, 1_000_000)
+        net.write(1_000_001, b"after")
+        net.write(1_000_001, b"too", net.server)
+        assert net.arrivals(net.server) == [(LATENCY, b"before"), (1_000_001 + LATENCY, b"after")]
+        assert net.ran(net.client) == [(1_000_001 + LATENCY, b"too")]
+
+
+def test_a_sender_gives_up_after_fifteen_retransmissions() -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 1, FOREVER)
+        net.write(2, b"x")
+        net.write(900, b"held with it")
+        log = net.ran(net.client)
+        assert [what for _, what in log] == ["TimeoutError"]
+        assert log[0][0] == pytest.approx(2 + 924.6)
+        assert net.server.log == []
+
+
+def test_the_error_of_a_time_out_names_host_and_reason() -> None:
+    errors: list[Exception | None] = []
+    with cabled() as net:
+        net.client.connection_lost = errors.append  # type: ignore[method-assign]
+        net.cut("web", "mail", 1, FOREVER)
+        net.write(2, b"x")
+        net.kernel.run()
+    assert [str(error) for error in errors] == ["[Errno 110] host 'mail' does not answer"]
+
+
+def test_the_end_of_a_stream_is_sent_again_too_even_if_the_program_has_closed() -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 0.5, 3)
+        net.write(1, b"goodbye")
+        net.at(1.1, net.client.transport.close)
+        assert net.ran(net.server) == [(4.01, b"goodbye"), (4.02, "eof")]
+        assert net.ran(net.client) == [(1.1, "lost")]
+
+
+def test_a_closed_connection_is_given_up_sooner() -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 0.5, 150)
+        net.write(1, b"goodbye")
+        net.at(1.1, net.client.transport.close)
+        assert net.ran(net.server) == []
+        net.begin -= 200 - net.kernel.now + net.begin
+        net.write(200, b"are you there", net.server)
+        assert [what for _, what in net.ran(net.server)] == ["ConnectionResetError"]
+
+
+def test_a_reset_is_not_sent_again() -> None:
+    with cabled() as net:
+        net.server.transport.pause_reading()
+        net.write(0, b"unread")
+        net.cut("web", "mail", 1, 3)
+        net.at(2, net.server.transport.close)  # with bytes unread: a reset, which is lost
+        net.write(5, b"are you there")
+        assert net.ran(net.client) == [(5.02, "ConnectionResetError")]
+
+
+def test_a_connection_that_is_closed_at_both_ends_is_not_repeated_for() -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 1, FOREVER)
+        net.write(2, b"x")
+        net.at(3, net.client.transport.close)
+        net.at(3, net.server.transport.close)
+        net.kernel.run(until=net.begin + 10)
+        assert net.client.transport.outbound.held == net.server.transport.outbound.held
+        assert len(net.client.transport.outbound.held) == 0
+
+
+# One direction --------------------------------------------------------------------------------------------------------
+
+
+def test_one_way_nothing_passes_and_the_other_way_only_the_acknowledgements_are_missing() -> None:
+    with cabled() as net:
+        net.disturb(("web", "mail"), 0.5, 3)
+        net.write(1, b"there")
+        net.write(1, b"first ", net.server)
+        net.write(1.1, b"second", net.server)
+        assert net.arrivals(net.server) == [(4.01, b"there")]
+        # It is told at 4.01, by a probe, that "first" has come, and sends what was held.
+        assert net.arrivals(net.client) == [(1.01, b"first "), (4.03, b"second")]
+
+
+def test_a_sender_that_hears_nothing_gives_up_though_all_has_arrived() -> None:
+    with cabled() as net:
+        net.disturb(("mail", "web"), 0.5, FOREVER)
+        net.write(1, b"arrives")
+        log = net.ran(net.client)
+        assert log == [(pytest.approx(1.01 + 924.6), "TimeoutError")]
+        assert net.arrivals(net.server) == [(1.01, b"arrives")]
+
+
+def test_a_sender_without_room_asks_until_it_hears_that_its_bytes_were_read() -> None:
+    with cabled() as net:
+        net.server.transport.pause_reading()
+        net.write(0, bytes(WINDOW + 1_000))
+        net.disturb(("mail", "web"), 1, 3)
+        net.at(2, net.server.transport.resume_reading)
+        got = [(when, len(data)) for when, data in net.arrivals(net.server)]
+        assert sum(size for when, size in got if when == 2) == WINDOW
+        assert [(when, size) for when, size in got if when > 2] == [(3.42, 1_000)]  # it asks at 2.2, 2.6 and 3.4 s
+
+
+def test_a_receiver_that_reads_during_a_cut_makes_no_idle_sender_give_up() -> None:
+    with cabled() as net:
+        net.server.transport.pause_reading()
+        net.write(0, bytes(WINDOW))
+        net.cut("web", "mail", 1, 5_000)
+        net.at(2, net.server.transport.resume_reading)
+        net.write(6_000, b"x")
+        # It still thinks that the window is closed, and asks after 0.2 s.
+        assert net.arrivals(net.server)[-1] == (6_000.22, b"x")
+        assert net.client.log == []
+        assert net.client.transport.outbound.room == WINDOW
+
+
+# Connecting -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ways", [["web>mail"], ["mail>web"], ["web>mail", "mail>web"]])
+def test_connecting_over_a_cut_link_is_repeated(ways: list[str]) -> None:
+    with cabled() as net:
+        for way in ways:
+            a, b = way.split(">")
+            net.disturb((a, b), 0, 5)
+        serve(net.kernel, net.loops["mail"], forget, port=26)
+
+        async def main() -> float:
+            await asyncio.sleep(0.5)
+            _, writer = await asyncio.open_connection("mail", 26)
+            writer.close()
+            return net.kernel.now - net.begin
+
+        assert net.kernel.run(main(), net.loops["web"]) == pytest.approx(0.5 + 1 + 2 + 4 + 2 * LATENCY)
+
+
+def test_connecting_over_a_cut_link_is_given_up() -> None:
+    with cabled() as net:
+        net.direction("web", "mail").impose("for good", CUT)
+        with pytest.raises(TimeoutError, match="the host does not answer"):
+            net.kernel.run(asyncio.open_connection("mail", 25), net.loops["web"])
+        assert net.kernel.now - net.begin == pytest.approx(127 + LATENCY)
+
+
+def test_connecting_takes_added_latency() -> None:
+    with cabled() as net:
+        serve(net.kernel, net.loops["mail"], forget, port=26)
+        net.direction("web", "mail").impose("slow", Effect(latency=1))
+
+        async def main() -> None:
+            _, writer = await asyncio.open_connection("mail", 26)
+            writer.close()
+
+        begin = net.kernel.now
+        net.kernel.run(main(), net.loops["web"])
+        assert net.kernel.now - begin == pytest.approx(1 + 2 * LATENCY)
+
+
+# Machines -------------------------------------------------------------------------------------------------------------
+
+
+def crash(net: Cabled, name: str) -> None:
+    net.loops[name].shut()
+    net.network.crash(net.loops[name])
+
+
+def restart(net: Cabled, name: str) -> None:
+    net.loops[name] = net.kernel.loop(name)
+    net.network.restart(name)
+
+
+def test_a_machine_without_power_forwards_nothing() -> None:
+    with cabled(*HUB) as net:
+        net.at(1, crash, net, "hub")
+        net.write(0.95, b"lost there ")
+        net.write(1.5, b"held")
+        net.at(2, restart, net, "hub")
+        # Lost at 1.05, and sent again at 1.25, 1.65 and 2.45.
+        assert net.arrivals(net.server) == [(2.65, b"lost there held")]
+
+
+def test_a_machine_whose_program_is_killed_or_paused_forwards_on() -> None:
+    with cabled(*HUB) as net:
+        net.at(1, net.loops["hub"].pause)
+        net.write(2, b"one")
+        net.at(3, net.loops["hub"].shut)
+        net.at(3, net.network.kill, net.loops["hub"])
+        net.write(4, b"two")
+        assert net.arrivals(net.server) == [(2.2, b"one"), (4.2, b"two")]
+
+
+def test_a_new_path_leads_through_no_dead_machine_either() -> None:
+    with cabled(*HUB) as net:
+        crash(net, "hub")
+        serve(net.kernel, net.loops["mail"], forget, port=26)
+        with pytest.raises(TimeoutError, match="the host does not answer"):
+            net.kernel.run(asyncio.open_connection("mail", 26), net.loops["web"])
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_crashed_and_restarted_host_resets_what_comes(cut: bool) -> None:
+    with cabled() as net:
+        if cut:
+            net.cut("web", "mail", 0.5, 12)
+        net.at(1, crash, net, "mail")
+        net.at(10, restart, net, "mail")
+        net.write(2, b"half open")
+        log = net.ran(net.client)
+        assert [what for _, what in log] == ["ConnectionResetError"]
+        # Sent again after 0.2, 0.6, 1.4, 3, 6.2 and 12.6 s.
+        assert log[0][0] == pytest.approx(14.6 + 2 * LATENCY, abs=2 * LATENCY)
+
+
+def test_a_crashed_host_sends_nothing_again() -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 0.5, 3)
+        net.write(1, b"x")
+        net.at(2, crash, net, "web")
+        assert net.ran(net.server) == []
+        assert net.kernel.now - net.begin < 10
+
+
+def test_the_system_of_a_killed_program_sends_again_what_it_had_and_the_end() -> None:
+    with cabled() as net:
+        net.cut("web", "mail", 0.5, 3)
+        net.write(1, b"last words")
+        net.at(2, net.loops["web"].shut)
+        net.at(2, net.network.kill, net.loops["web"])
+        assert net.ran(net.server) == [(4.01, b"last words"), (4.02, "eof")]
+
+
+# All of it ------------------------------------------------------------------------------------------------------------
+
+
+class Chaos:
+    """Two connections over two links with random figures, random effects on them, and random writes at both ends."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        specs = [self.spec("web", "hub"), self.spec("hub", "mail")][self.draw.randrange(2) :]
+        if len(specs) == 1:
+            specs = [self.spec("web", "mail")]
+        self.kernel = Kernel(seed=seed, shuffle_ties=self.draw.random() < 0.3)
+        self.net = Cabled(self.kernel, *specs, seed=seed, window=self.draw.choice([500, 5_000, WINDOW]))
+        self.ends = [self.net.client, self.net.server]
+        self.sent = {end: bytearray() for end in self.ends}
+
+    def spec(self, a: str, b: str) -> LinkSpec:
+        choice = self.draw.choice
+        return LinkSpec(
+            a, b, choice([0, 0.001, 0.05, 0.3]), choice([0, 0, 0.02, 0.5]), choice([None, None, 1e4, 1e6]),
+            choice([None, 100, 3_000, 100_000]),
+        )  # fmt: skip
+
+    def disturb(self) -> None:
+        draw = self.draw
+        effects = [CUT, CUT, Effect(latency=0.5), Effect(jitter=0.3), Effect(rate=1e3), Effect(rate=1e5)]
+        ways = [way for link in self.net.network.links.values() for way in link.directions]
+        for _ in range(draw.randrange(1, 6)):
+            way, begin, effect = draw.choice(ways), draw.uniform(0, 20), draw.choice(effects)
+            end = begin + draw.choice([0.01, 0.1, 1, 10, 60])
+            for each in (way, way[::-1])[: draw.randrange(1, 3)]:
+                self.net.disturb(each, begin, end, effect)
+        host = self.net.loops[draw.choice(["web", "mail"])]
+        begin = draw.uniform(0, 20)
+        self.net.at(begin, host.pause)
+        self.net.at(begin + draw.choice([0.1, 5]), host.resume)
+
+    def write(self) -> None:
+        for end in self.ends:
+            for _ in range(self.draw.randrange(15)):
+                data = self.draw.randbytes(self.draw.choice([1, 10, 1_000, 50_000]))
+                self.net.at(self.draw.uniform(0, 20), self.put, end, data)
+            self.net.at(100, end.transport.write_eof)
+
+    def put(self, end: Recorder, data: bytes) -> None:
+        self.sent[end] += data
+        end.transport.write(data)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_happens_to_its_links_a_connection_loses_doubles_and_reorders_nothing(seed: int) -> None:
+    chaos = Chaos(seed)
+    chaos.disturb()
+    chaos.write()
+    chaos.kernel.run()
+    for end, other in zip(chaos.ends, reversed(chaos.ends), strict=True):
+        assert b"".join(what for _, what in end.log if isinstance(what, bytes)) == chaos.sent[other]
+        assert [what for _, what in end.log if isinstance(what, str) and "e" in what[:1]] == ["eof"]
+        line = end.transport.outbound
+        assert (line.room, len(line.held), len(line.flights)) == (chaos.net.network.window, 0, 0)
+    chaos.kernel.close()

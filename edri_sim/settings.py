@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from edri_sim.errors import SettingsError
 from edri_sim.trace import LEVELS
 
 ENVIRONMENT_PREFIX = "EDRI_"
+MASK = "***"
+"""What is shown of a secret that is set."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
     """All times are in seconds.
 
-    Raises :class:`SettingsError` when a value is out of its range.
+    Raises :class:`SettingsError` when a value is out of its range. The token is shown nowhere: not in ``repr``, not by
+    :meth:`shown`, not in an error.
     """
 
     request_timeout: float = 30.0
@@ -38,12 +42,45 @@ class Settings:
     """What a node in real time records: full, sampled, counters or off."""
     trace_cap: int = 5_000_000
     """How many rows a full or sampled trace keeps at most (64 bytes each); 0 is no limit."""
+    data: str = ""
+    """The folder for what must outlive the program; empty: there is none, and who asks for storage is refused."""
+    switches: str = ""
+    """The switches to connect to: addresses "host:port" or "[IPv6]:port", separated by commas."""
+    token: str = ""
+    """The secret that the nodes and switches of one machine share, where there are no certificates."""
+    tls_cert: str = ""
+    """This node's certificate, a PEM file; it, ``tls_key`` and ``tls_ca`` are given together or not at all."""
+    tls_key: str = ""
+    """The private key of ``tls_cert``, a PEM file that is not encrypted."""
+    tls_ca: str = ""
+    """The certificates of those who may sign a peer's certificate, a PEM file."""
+    _sources: Mapping[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, (check, expected) in _RULES.items():
             value = getattr(self, name)
             if not check(value):
-                raise SettingsError(f"setting {name}={value!r}: expected {expected}")
+                raise SettingsError(f"setting {name}={_masked(name, value)}: expected {expected}")
+        missing = [name for name in _TOGETHER if not getattr(self, name)]
+        if missing and len(missing) < len(_TOGETHER):
+            raise SettingsError(f"setting {missing[0]}='': expected a file, as {', '.join(_TOGETHER)} go together")
+
+    def __repr__(self) -> str:
+        changed = [name for name, default in _defaults().items() if getattr(self, name) != default]
+        return f"Settings({', '.join(f'{name}={_masked(name, getattr(self, name))}' for name in changed)})"
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """Each setting's ``value``, a secret masked, and ``from`` where it is, for a person or as JSON.
+
+        That is ``argument``, ``environment EDRI_<NAME>``, ``in <file>`` or ``default``.
+        """
+        return {
+            name: {
+                "value": MASK if _secret(name, getattr(self, name)) else getattr(self, name),
+                "from": self._sources.get(name, "default" if getattr(self, name) == default else "argument"),
+            }
+            for name, default in _defaults().items()
+        }
 
     @classmethod
     def load(
@@ -53,8 +90,9 @@ class Settings:
 
         Raises :class:`SettingsError` for an unknown name or a bad value, naming where it came from.
         """
-        known = {field.name: type(field.default) for field in fields(cls)}
+        known = {name: type(default) for name, default in _defaults().items()}
         values: dict[str, Any] = {}
+        sources: dict[str, str] = {}
         for source, given in (
             (f"in {toml}", _read_toml(toml)),
             ("in the environment", _read_environment(environment or {}, known)),
@@ -63,7 +101,49 @@ class Settings:
             for name, value in given.items():
                 _check_name(name, source, known)
                 values[name] = _convert(name, value, source, known[name])
-        return cls(**values)
+                sources[name] = _origin(name, source)
+        settings = cls(**values)
+        object.__setattr__(settings, "_sources", sources)
+        return settings
+
+
+_TOGETHER = ("tls_cert", "tls_key", "tls_ca")
+
+
+def _defaults() -> dict[str, Any]:
+    return {one.name: one.default for one in fields(Settings) if one.init}
+
+
+def _origin(name: str, source: str) -> str:
+    short = {"as an argument": "argument", "in the environment": f"environment {ENVIRONMENT_PREFIX}{name.upper()}"}
+    return short.get(source, source)
+
+
+def _secret(name: str, value: object) -> bool:
+    """Whether a value must not be shown: a token that is set, and a key that was given in place of its path."""
+    return (name == "token" and value != "") or (name == "tls_key" and not _path(value))
+
+
+def _masked(name: str, value: object) -> str:
+    return MASK if _secret(name, value) else repr(value)
+
+
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):(\d{1,5})", re.ASCII)
+
+
+def addresses(text: str) -> list[tuple[str, int]]:
+    """The hosts and ports of addresses "host:port" or "[IPv6]:port" that commas separate, in order.
+
+    Raises :class:`SettingsError` for what is no address.
+    """
+    return [_address(part.strip()) for part in text.split(",")] if text.strip() else []
+
+
+def _address(text: str) -> tuple[str, int]:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match[3]) < 65536:
+        raise SettingsError(f"address {text!r}: expected host:port or [IPv6]:port, with a port from 1 to 65535")
+    return match[1] or match[2], int(match[3])
 
 
 def _number(value: object) -> bool:
@@ -78,6 +158,22 @@ def _not_negative(value: Any) -> bool:
     return _number(value) and 0 <= value < float("inf")
 
 
+def _addresses(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and addresses(value) is not None
+    except SettingsError:
+        return False
+
+
+def _path(value: Any) -> bool:
+    """Whether a value can be a path: a certificate or key that was pasted in its place cannot."""
+    return isinstance(value, str) and value.isprintable() and "-----BEGIN" not in value
+
+
+def _token(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 256 and value.isascii() and value.isprintable() and " " not in value
+
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "request_timeout": (_positive, "seconds above 0"),
     "route_grace": (_not_negative, "seconds, 0 or more"),
@@ -87,6 +183,12 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "restart_delay_max": (_positive, "seconds above 0"),
     "trace": (LEVELS.__contains__, f"one of {', '.join(LEVELS)}"),
     "trace_cap": (_not_negative, "a number of rows, 0 or more"),
+    "data": (_path, "the path of a folder"),
+    "switches": (_addresses, "addresses host:port or [IPv6]:port, separated by commas"),
+    "token": (_token, "at most 256 visible ASCII characters, without spaces"),
+    "tls_cert": (_path, "the path of a file"),
+    "tls_key": (_path, "the path of a file"),
+    "tls_ca": (_path, "the path of a file"),
 }
 
 
@@ -127,4 +229,4 @@ def _convert(name: str, value: Any, source: str, kind: type) -> Any:
             return kind(value)
         except ValueError:
             pass
-    raise SettingsError(f"setting {name}={value!r} {source}: expected {wanted}")
+    raise SettingsError(f"setting {name}={_masked(name, value)} {source}: expected {wanted}")

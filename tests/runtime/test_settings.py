@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 
 from edri_sim import Node, Settings
 from edri_sim.errors import DeclarationError, SettingsError
+from edri_sim.settings import addresses
 from tests.runtime.cast import Ear
 
 
@@ -62,8 +66,13 @@ BAD_VALUES = [
         "xyzzy",
         1,
         "unknown setting 'xyzzy' as an argument: expected one of request_timeout, route_grace, drain_timeout,"
-        " kill_after, restart_delay, restart_delay_max, trace, trace_cap",
+        " kill_after, restart_delay, restart_delay_max, trace, trace_cap, data, switches, token, tls_cert, tls_key,"
+        " tls_ca",
     ),
+    ("data", "a\nb", r"setting data='a\nb': expected the path of a folder"),
+    ("switches", "hub", "setting switches='hub': expected addresses host:port or [IPv6]:port, separated by commas"),
+    ("tls_ca", "-----BEGIN X", "setting tls_ca='-----BEGIN X': expected the path of a file"),
+    ("tls_cert", "a.crt", "setting tls_key='': expected a file, as tls_cert, tls_key, tls_ca go together"),
 ]
 
 
@@ -99,6 +108,86 @@ def _bytes(folder: Path) -> Path:
 def test_a_bad_file_is_named(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings.load(toml=make(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", []),
+        ("hub:4040", [("hub", 4040)]),
+        (" a.example:1 ,127.0.0.1:65535, [::1]:80", [("a.example", 1), ("127.0.0.1", 65535), ("::1", 80)]),
+    ],
+)
+def test_addresses_are_read(text: str, found: list[tuple[str, int]]) -> None:
+    assert addresses(text) == found
+    assert Settings(switches=text).switches == text
+
+
+@pytest.mark.parametrize(
+    "text", ["hub", "hub:", ":80", "hub:0", "hub:65536", "hub:-1", "hub:+1", "::1:80", "[hub]:80", "a:1,", "a b:1"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^address '.*': expected host:port or \[IPv6\]:port, with a port"):
+        addresses(text)
+    with pytest.raises(SettingsError, match="expected addresses host:port"):
+        Settings(switches=text)
+
+
+# What is shown
+
+
+def test_each_setting_is_shown_with_where_it_came_from(tmp_path: Path) -> None:
+    toml = write(tmp_path, "[edri]\nroute_grace = 1.5\nkill_after = 1\n")
+    shown = Settings.load(toml=toml, environment={"EDRI_KILL_AFTER": "2", "EDRI_DATA": "/d"}, trace="off").shown()
+    assert list(shown) == [name for name in Settings.__dataclass_fields__ if not name.startswith("_")]
+    assert shown["trace"] == {"value": "off", "from": "argument"}
+    assert shown["kill_after"] == {"value": 2.0, "from": "environment EDRI_KILL_AFTER"}
+    assert shown["route_grace"] == {"value": 1.5, "from": f"in {toml}"}
+    assert shown["drain_timeout"] == {"value": 10.0, "from": "default"}
+    assert json.loads(json.dumps(shown)) == shown
+    assert Settings(data="/d").shown()["data"] == {"value": "/d", "from": "argument"}
+
+
+def test_where_settings_came_from_makes_them_no_different() -> None:
+    loaded, made = Settings.load(environment={"EDRI_KILL_AFTER": "2"}), Settings(kill_after=2.0)
+    assert loaded == made
+    assert hash(loaded) == hash(made)
+    for copied in (copy.copy(loaded), pickle.loads(pickle.dumps(loaded))):
+        assert copied.shown() == loaded.shown()
+
+
+def test_only_what_differs_from_the_defaults_is_in_the_repr() -> None:
+    assert repr(Settings()) == "Settings()"
+    assert repr(Settings(data="/d", kill_after=1.0)) == "Settings(kill_after=1.0, data='/d')"
+
+
+SECRET = "xyzzy-plugh"
+KEY = f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n"
+
+
+def test_a_token_is_shown_nowhere() -> None:
+    settings = Settings.load(environment={"EDRI_TOKEN": SECRET})
+    assert settings.token == SECRET
+    assert settings.shown()["token"] == {"value": "***", "from": "environment EDRI_TOKEN"}
+    assert repr(settings) == "Settings(token=***)"
+    assert Settings().shown()["token"] == {"value": "", "from": "default"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("token", f"{SECRET} {SECRET}", "setting token=***: expected at most 256 visible ASCII characters, without"),
+        ("token", [SECRET], "setting token=*** as an argument: expected a string"),
+        ("tls_key", KEY, "setting tls_key=***: expected the path of a file"),
+        ("tls_key", KEY.encode(), "setting tls_key=*** as an argument: expected a string"),
+        ("tls_key", KEY.replace("\n", " "), "setting tls_key=***: expected the path of a file"),
+    ],
+)
+def test_no_error_shows_a_secret(name: str, value: Any, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(**{name: value})
+    assert str(caught.value).startswith(message)
+    assert SECRET not in str(caught.value)
 
 
 def test_a_node_takes_single_settings_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,10 @@ class MissingExtra(EdriError, ImportError):
         self.extra = extra
 
 
+class StorageError(EdriError):
+    """A host's storage cannot be used, or refused a batch, of which nothing is stored; the message names the file."""
+
+
 class RequestError(EdriError):
     """The base of every way in which a request ends without a reply.
 

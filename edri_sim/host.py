@@ -6,7 +6,7 @@ that it never can, and never needs to, tell which of them it is on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,33 @@ class RandomStream(Protocol):
 
     def uniform(self, a: float, b: float) -> float:
         """A number in [a, b]."""
+
+
+Statement = tuple[str, Sequence[Sequence[Any]]]
+"""SQL, and the rows of parameters that it runs once each for; ``[()]`` for what takes none."""
+
+
+class Storage(Protocol):
+    """A small SQLite database of one host, by name, that outlives the program and whatever ends it.
+
+    It is opened, made if need be, and locked by the first call; only :meth:`close`, or the end of the program, unlocks
+    it. Close it also when the first call failed. Calls take effect in the order in which they were made.
+
+    Every call raises StorageError, which says what would be right, where the file is in use by another, cannot be
+    written, has no room left, is damaged, or refuses the SQL. A call that is cancelled takes effect all the same.
+    """
+
+    async def commit(self, batch: Sequence[Statement]) -> None:
+        """Store all of ``batch``, as one transaction; nothing of it after a StorageError.
+
+        Once this returns, neither a crash of the program nor a power cut undoes it.
+        """
+
+    async def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that ``query`` finds. What it changes is not kept."""
+
+    async def close(self) -> None:
+        """Let go of the file, once all that was asked for is done. Later calls raise StorageError."""
 
 
 class Spawner(Protocol):
@@ -56,6 +83,12 @@ class Host(Protocol):
 
     def executor(self, mode: str) -> Spawner:
         """What runs workers in ``mode``: ``method``, ``thread`` or ``process``."""
+
+    def storage(self, name: str) -> Storage:
+        """A handle on the storage ``name`` (1 to 64 of a-z, 0-9, '.', '_' and '-'), which nothing touches yet.
+
+        Raises SettingsError where this host has no place for files: see the setting ``data``.
+        """
 
     def on_terminate(self, stop: Callable[[], None]) -> Callable[[], None]:
         """Call ``stop`` when the machine asks this program to end (SIGTERM); what is returned undoes this."""

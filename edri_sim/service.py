@@ -137,15 +137,17 @@ class Costs:
     """What the runtime itself costs on a host, in seconds: 0 unless calibrated.
 
     ``event`` is paid by the node's loop for each event that a handler takes, ``byte`` for each encoded byte that goes
-    to a process worker or back, and ``spawn`` once for each process worker that starts.
+    to a process worker or back, ``spawn`` once for each process worker that starts, and ``commit`` by the disk for each
+    commit of a storage, one after the other.
     """
 
     event: float = 0.0
     byte: float = 0.0
     spawn: float = 0.0
+    commit: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("event", "byte", "spawn"):
+        for name in ("event", "byte", "spawn", "commit"):
             check_amount(f"Costs({name}", getattr(self, name), least=0.0)
 
 

@@ -12,11 +12,15 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
+from edri_sim.errors import SettingsError
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.slot import Slot, SlotOwner, WorkerPlan
+from edri_sim.node import check_name
 from edri_sim.realtime.process_slot import ProcessSlot
 from edri_sim.realtime.spawn import spawner
+from edri_sim.realtime.storage import FileStorage
 from edri_sim.realtime.thread_slot import ThreadSlot
 from edri_sim.settings import Settings
 from edri_sim.trace import Recorder, Trace
@@ -45,13 +49,15 @@ class LocalExecutor:
 class LocalHost:
     """The machine that this program runs on.
 
-    ``seed`` fixes the streams of :meth:`random`; without one they are different at every start.
+    ``seed`` fixes the streams of :meth:`random`; without one they are different at every start. ``data`` is the folder
+    of its storage, by default that of the setting ``data``.
     """
 
-    def __init__(self, settings: Settings | None = None, *, seed: object = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, seed: object = None, data: Path | None = None) -> None:
         chosen = settings or Settings()
         self.name = socket.gethostname()
         self._seed = secrets.token_hex(16) if seed is None else seed
+        self._data = Path(chosen.data) if data is None and chosen.data else data
         self.recorder = Recorder(cap=chosen.trace_cap)
         self.trace = Trace(chosen.trace, self.name, time.monotonic_ns, recorder=self.recorder)
 
@@ -70,6 +76,13 @@ class LocalHost:
     def executor(self, mode: str) -> LocalExecutor:
         """See :class:`~edri_sim.host.Host`."""
         return LocalExecutor(_SLOTS[mode])
+
+    def storage(self, name: str) -> FileStorage:
+        """See :class:`~edri_sim.host.Host`; the file ``<name>.sqlite`` in the data folder."""
+        check_name("storage", name)
+        if self._data is None:
+            raise SettingsError(f"setting data='': expected a folder for storage {name!r}: set data= or EDRI_DATA")
+        return FileStorage(self._data / f"{name}.sqlite")
 
     def on_terminate(self, stop: Callable[[], None]) -> Callable[[], None]:
         """See :class:`~edri_sim.host.Host`.

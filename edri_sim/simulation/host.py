@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from edri_sim.errors import HostDown, SimulationError
 from edri_sim.managers.slot import SlotOwner, WorkerPlan
 from edri_sim.managers.strands import Strands
+from edri_sim.node import check_name
 from edri_sim.service import Costs, ServiceTable
 from edri_sim.simulation.compute import Processor
 from edri_sim.simulation.slots import SLOTS, ModelledSlot
+from edri_sim.simulation.storage import Disk, SimulatedStorage
 from edri_sim.trace import Recorder, Trace
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class SimulatedHost:
         self._secrets = random.Random(f"{seed}/{name}/secret")
         self._calls: dict[asyncio.Future[Any], None] = {}
         self._strands: list[Strands] = []
+        self._disks: dict[str, Disk] = {}
         self.trace = Trace(level, name, kernel.engine.now_ns, recorder=recorder)
         self.up = False
         self.restart()
@@ -83,6 +86,13 @@ class SimulatedHost:
     def executor(self, mode: str) -> SimulatedExecutor:
         """See :class:`~edri_sim.host.Host`."""
         return SimulatedExecutor(self, mode)
+
+    def storage(self, name: str) -> SimulatedStorage:
+        """See :class:`~edri_sim.host.Host`; on a disk of this host's own, which outlives a crash."""
+        check_name("storage", name)
+        if name not in self._disks:
+            self._disks[name] = Disk(f"{self.name}/{name}.sqlite")
+        return SimulatedStorage(self, self._disks[name])
 
     def on_terminate(self, stop: Callable[[], None]) -> Callable[[], None]:
         """See :class:`~edri_sim.host.Host`; nobody sends a simulated program signals."""
@@ -128,6 +138,8 @@ class SimulatedHost:
         self.up = False
         self.loop.shut()
         self.processor.crash()
+        for name, disk in self._disks.items():
+            disk.crash(self.random(f"storage/{name}"))
         calls, self._calls = self._calls, {}
         for call in calls:
             call.get_loop().call_soon(_fail, call, HostDown(f"host {self.name!r} went down before the call returned"))
@@ -176,6 +188,8 @@ class SimulatedHost:
         for strands in self._strands:
             strands.close()
         self._strands.clear()
+        for disk in self._disks.values():
+            disk.close()
 
 
 def _raise_error(program: asyncio.Task[None]) -> None:

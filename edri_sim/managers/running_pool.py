@@ -51,6 +51,7 @@ class RunningPool:
         self._record = self._trace.record
         self._handled = self._trace.counters.of("handled")
         self._slots: dict[Slot, None] = {}
+        self._stillborn: dict[Slot, str] = {}
         self._idle: deque[Slot] = deque()
         self._running: dict[Envelope, Job] = {}
         self._deaths = 0
@@ -120,6 +121,9 @@ class RunningPool:
 
     def _admit(self, slot: Slot) -> None:
         self._slots[slot] = None
+        if slot in self._stillborn:  # It died after its start, while others still started.
+            self.lost(slot, self._stillborn.pop(slot))
+            return
         self._idle.extend([slot] * self._shape.concurrency)
         self.mailbox.resize(len(self._slots) * self._shape.concurrency)
         self._go_on()
@@ -227,6 +231,7 @@ class RunningPool:
     def lost(self, slot: Slot, reason: str) -> None:
         """See :class:`~edri_sim.managers.slot.SlotOwner`: fail its jobs, and replace it after a pause."""
         if slot not in self._slots:
+            self._stillborn[slot] = reason
             return
         del self._slots[slot]
         self._plan.log.error("%s: worker %d died: %s", self.label, slot.index, reason)

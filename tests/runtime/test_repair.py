@@ -19,6 +19,8 @@ class Mortal(slots.ModelledProcessSlot):
 
     started: list[float]
     closed: tuple[float, float]
+    stillborn: list[int]
+    """The workers, by index, that die once between their start and the end of the start of all."""
 
     async def start(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -26,6 +28,9 @@ class Mortal(slots.ModelledProcessSlot):
             raise LookupError("cannot start now")
         self.started.append(now)
         await super().start()
+        if self.index in self.stillborn:
+            self.stillborn.remove(self.index)
+            self._owner.lost(self, "died early")
 
     def submit(self, job: Job, extra: float = 0.0) -> None:
         if job.envelope.event.text == "die":
@@ -43,7 +48,7 @@ class Steady(Worker):
 
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> type[Mortal]:
-    made = type("Mortal", (Mortal,), {"started": [], "closed": (0.0, 0.0)})
+    made = type("Mortal", (Mortal,), {"started": [], "closed": (0.0, 0.0), "stillborn": []})
     monkeypatch.setitem(slots.SLOTS, "process", made)
     return made
 
@@ -105,3 +110,27 @@ def test_a_stop_during_the_pause_does_not_wait_for_it(mortal: type[Mortal]) -> N
 
     run(main)
     assert mortal.started == [0]
+
+
+def test_a_worker_that_dies_while_others_still_start_is_replaced_and_gets_no_work(mortal: type[Mortal]) -> None:
+    mortal.stillborn = [0]
+
+    async def main() -> None:
+        async with Node("solo", pool_of(Steady, "process", size=2), restart_delay=1) as node:
+            for number in range(4):
+                assert await node.request(Ask(str(number)), timeout=0.5) == str(number)
+            await asyncio.sleep(2)
+
+    run(main)
+    assert mortal.started == [0, 0, 1]
+
+
+def test_a_replacement_that_dies_at_once_is_replaced_in_its_turn(mortal: type[Mortal]) -> None:
+    async def main() -> None:
+        async with Node("solo", pool_of(Steady, "process"), restart_delay=1) as node:
+            mortal.stillborn = [0]
+            await die(node)
+            assert await node.request(Ask("well"), timeout=1_000) == "well"
+
+    run(main)
+    assert mortal.started == [0, 1, 3]

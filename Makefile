@@ -31,7 +31,7 @@ lint: $(VENV)/dev.stamp ## check style, types and the walls between the modules
 	$(BIN)/lint-imports --no-logo
 
 lab: $(VENV)/lab.stamp ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(as_root)
 
 bench: $(VENV)/dev.stamp ## measure against the peers, each in its own environment
 	$(BIN)/python benchmarks/run.py
@@ -57,6 +57,8 @@ $(VENV)/pythons.stamp: $(INPUTS) tests/pythons/make.py | $(BIN)/python
 	$(BIN)/python tests/pythons/make.py $(VENV)/pythons
 	touch $@
 
+# Jupyter refuses to run as root unless it is told to; in a container there is often nobody else.
+lab: as_root = $(if $(filter 0,$(shell id -u)),--allow-root)
 $(BIN)/python: problem = $(shell $(probe_python))
 $(VENV)/lab.stamp: extras = lab
 $(VENV)/dev.stamp: extras = all,dev

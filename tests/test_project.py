@@ -200,3 +200,13 @@ def test_help_lists_the_targets(clone: Path) -> None:
     assert done.returncode == 0
     listed = [line.split()[1] for line in done.stdout.splitlines()]
     assert listed == ["help", "demo", "test", "lint", "lab", "bench", "clean"]
+
+
+@pytest.mark.parametrize(("user", "told"), [("0", True), ("1000", False)])
+def test_the_lab_opens_for_root_too(clone: Path, user: str, told: bool) -> None:
+    tool = clone / "id"
+    tool.write_text(f"#!/bin/sh\necho {user}\n", encoding="utf-8")
+    tool.chmod(stat.S_IRWXU)
+    done = make(clone, "-n", "lab", path=f"{clone}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("--allow-root") is told

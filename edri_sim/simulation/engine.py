@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from contextvars import Context
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
+from time import perf_counter
 from typing import Any
 
 import simpy
@@ -30,7 +30,9 @@ from edri_sim.simulation.handles import (
     nothing,
     parts_of,
 )
+from edri_sim.simulation.hub import Hub
 from edri_sim.simulation.reports import Spin, stall_text
+from edri_sim.simulation.watch import PATIENCE, Watch
 
 NORMAL = 1
 """SimPy's priority of ordinary events, which timers share: ties are first in, first out across both."""
@@ -67,29 +69,6 @@ class Stop(BaseException):
     """Raised by a callback of the kernel's own to leave the burst right there; never seen outside the kernel."""
 
 
-class Hub:
-    """The owner of the kernel's own callbacks: SimPy events and deliveries. No loop runs while they do."""
-
-    name = "kernel"
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._ready = engine.ready
-
-    def enter(self) -> None:
-        """Leave whichever loop ran."""
-        events._set_running_loop(None)
-        sys.set_asyncgen_hooks(None, None)
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Fail the run: nobody else could know of the exception."""
-        self._engine.fail(context["exception"])
-
-    def timer_cancelled(self, timer: Timer) -> None:
-        """Account for a cancelled timer of the kernel."""
-        self._engine.timer_cancelled(timer)
-
-
 class Engine:
     """Runs callbacks, first in, first out; when none is ready, moves time to the next timer."""
 
@@ -99,6 +78,7 @@ class Engine:
         self.next_eid = env._eid.__next__
         self.ready: deque[Ready] = deque()
         self.hub = Hub(self)
+        self.watch = Watch()
         self.context = Context()
         self.new_context: Callable[[], Context] = Context
         self.tasks: dict[int, asyncio.Task[Any]] = {}
@@ -149,7 +129,7 @@ class Engine:
 
     def _burst(self, limit: float, turns: int) -> None:  # noqa: C901 -- the hot path: each call in it would cost a tenth
         ready = self.ready
-        popleft = ready.popleft
+        popleft, clock = ready.popleft, perf_counter
         left = since = turns
         moved = -1
         at_instant = self._at_instant
@@ -170,7 +150,10 @@ class Engine:
                             if loop is not owner:
                                 owner = loop
                                 owner.enter()
+                            began = clock()
                             context.run(callback, argument)
+                            if clock() - began > PATIENCE:
+                                self.watch.wakeup(callback, context, clock() - began)
                             continue
                         if item._loop is not owner:
                             owner = item._loop

@@ -107,6 +107,11 @@ class Kernel:
         """The times at which code kept running at one instant, and the next timer was let through."""
         return self.engine.spins
 
+    @property
+    def blockers(self) -> dict[str, float]:
+        """What blocked the simulation's thread for long, and for how many wall seconds at most; each is logged too."""
+        return self.engine.watch.blockers
+
     def loop(self, name: str) -> SimulationLoop:
         """A new loop: a new incarnation of the host ``name``. Raises SimulationError once closed."""
         self._check_open()

@@ -5,21 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import simpy
+from greenlet import greenlet
 
 from edri_sim.envelope import Job
 from edri_sim.errors import BadEvent, BadReply, CodecError, RequestError
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.slot import SlotOwner, WorkerPlan
+from edri_sim.managers.strands import Strands
 from edri_sim.service import Service
 from edri_sim.simulation.loop import SimulationLoop
+from edri_sim.simulation.watch import PATIENCE, Watch
 
 if TYPE_CHECKING:
     from edri_sim.simulation.host import SimulatedHost
 
 _FREE = Service()
+
+
+class WatchedStrands(Strands):
+    """Plain functions whose time between two waits is looked at."""
+
+    watch: Watch
+
+    def _resume(self, job: Job, strand: greenlet) -> None:
+        began = perf_counter()
+        super()._resume(job, strand)
+        if perf_counter() - began > PATIENCE:
+            self.watch.body(job, perf_counter() - began)
 
 
 class ModelledSlot(LoopSlot):
@@ -37,6 +53,9 @@ class ModelledSlot(LoopSlot):
         self._sim_loop: SimulationLoop = host.loop
         self._overhead = host.costs.event
         self._waits: dict[Job, asyncio.TimerHandle] = {}
+        self._watch = host.loop.kernel.engine.watch
+        self._strands = WatchedStrands(host.loop, self.end)
+        self._strands.watch = self._watch
         host.keep_strands(self._strands)
 
     def submit(self, job: Job, extra: float = 0.0) -> None:
@@ -79,7 +98,14 @@ class ModelledSlot(LoopSlot):
         elif job.cancelled and self._is_async(job):
             self.end(job, None, asyncio.CancelledError())
         else:
-            super().submit(job)
+            self._run_body(job)
+
+    def _run_body(self, job: Job) -> None:
+        """Begin the body, which runs in this turn until it waits for something."""
+        began = perf_counter()
+        super().submit(job)
+        if perf_counter() - began > PATIENCE:
+            self._watch.body(job, perf_counter() - began)
 
     def _is_async(self, job: Job) -> bool:
         return self._plan.cls.handler_table.nearest(type(job.envelope.event)).is_async

@@ -14,6 +14,7 @@ from edri_sim.managers.strands import Strands
 from edri_sim.node import check_name
 from edri_sim.service import Costs, ServiceTable
 from edri_sim.simulation.compute import Processor
+from edri_sim.simulation.executor import FunctionExecutor
 from edri_sim.simulation.slots import SLOTS, ModelledSlot
 from edri_sim.simulation.storage import Disk, SimulatedStorage
 from edri_sim.trace import Recorder, Trace
@@ -120,6 +121,7 @@ class SimulatedHost:
         self.loop = self._kernel.loop(self.name)
         self.loop.host = self
         self.processor = Processor(self._kernel.env, self._cores)
+        self.loop.executor_hook = FunctionExecutor(self.loop, self.processor, self.services, self.random("executor"))
         if self._program is not None:
             self._start_program(self._program)
 

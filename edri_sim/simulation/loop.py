@@ -51,7 +51,7 @@ class SimulationLoop(LimitedLoop):
         self.kernel = kernel
         self.name = name
         self.host: Any = None
-        self.executor_hook: Callable[[Callable[[], Any]], asyncio.Future[Any]] | None = None
+        self.executor_hook: Callable[[partial[Any]], asyncio.Future[Any]] | None = None
         self._engine = engine
         self._env = engine.env
         self._next_eid = engine.next_eid
@@ -291,7 +291,7 @@ class SimulationLoop(LimitedLoop):
         return self._task_factory
 
     def run_in_executor(self, executor: Any, func: Callable[[*Args], T], *args: *Args) -> asyncio.Future[T]:
-        """Run ``func`` in simulated time: on the host's cores, or in its turn at this instant where none are modelled.
+        """Run ``func`` in simulated time: on the host's cores if it has a service, else in its turn at this instant.
 
         ``executor`` is ignored: a real thread would end at a moment that no seed decides.
         """

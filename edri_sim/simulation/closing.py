@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edri_sim.simulation.endings import finish_asyncgen
@@ -25,6 +28,18 @@ class _Refusing(deque[Any]):
         raise RuntimeError(f"the simulation of host '{parts_of(item)[0].name}' is closed")
 
 
+@contextmanager
+def detached() -> Iterator[None]:
+    """Meanwhile nothing that a clean-up logs or prints to stderr is seen: its host is dead, or the simulation over."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(StringIO()):  # with None there, print(file=sys.stderr) would write to stdout
+            yield
+    finally:
+        logging.disable(disabled)
+
+
 def close_all(kernel: Kernel) -> None:
     """Close the coroutines of all pending tasks in creation order, then the asynchronous generators that are left."""
     engine = kernel.engine
@@ -32,7 +47,7 @@ def close_all(kernel: Kernel) -> None:
     held = [loop.take_callbacks(deque(maxlen=0)) for loop in kernel.loops]
     if kernel.network is not None:
         kernel.network.close()
-    with outer_loop_suspended(), redirect_stderr(None):
+    with outer_loop_suspended(), detached():
         while engine.tasks:  # a clean-up may make new ones, which are closed before their first step
             _close_task(engine.tasks.pop(next(iter(engine.tasks))))
         for loop in kernel.loops:

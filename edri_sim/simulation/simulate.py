@@ -16,6 +16,7 @@ from edri_sim.node import Node
 from edri_sim.run import Run
 from edri_sim.service import Costs, ServiceTable
 from edri_sim.settings import Settings
+from edri_sim.simulation.closing import detached
 from edri_sim.simulation.host import SimulatedHost
 from edri_sim.simulation.kernel import Kernel
 from edri_sim.simulation.network import Network
@@ -194,6 +195,7 @@ class Simulation:
     def close(self) -> None:
         """End everything; only now do the ``finally`` blocks of crashed hosts run, and they change nothing."""
         self.recorder.close()
-        for host in self.hosts.values():
-            host.close()
+        with detached():
+            for host in self.hosts.values():
+                host.close()
         self.kernel.close()

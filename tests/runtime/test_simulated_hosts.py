@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 import time
 from typing import Any, ClassVar
 
@@ -12,7 +14,7 @@ import simpy
 from edri_sim import Manager, Node, NodeStopped, Request, Simulation, Topology, Worker, event, handles, sleep
 from edri_sim.errors import DeclarationError, HandlerError, HostDown, SimulationError
 from tests.runtime.cast import Ask, Ear, Echo, Told
-from tests.worlds import pool_of
+from tests.worlds import pool_of, records
 
 
 @event
@@ -190,6 +192,50 @@ def test_finally_blocks_of_a_dead_host_run_at_the_close_alone_and_change_nothing
     assert {span.outcome for span in after.spans} == {"open"}
     assert capfd.readouterr().err == ""
     assert [str(warning.message) for warning in recwarn] == []
+
+
+class Loud(Manager):
+    """Says that it is cleaned up, in every way."""
+
+    async def start(self) -> None:
+        self.background = asyncio.get_running_loop().create_task(self.work())
+
+    async def work(self) -> None:
+        try:
+            await asyncio.sleep(1_000)
+        finally:
+            self.say("task")
+
+    @handles
+    def told(self, event: Told) -> None:
+        try:
+            sleep(1_000)
+        finally:
+            self.say("plain handler")
+
+    def say(self, who: str) -> None:
+        print(f"stdout: {who}")
+        print(f"stderr: {who}", file=sys.stderr)
+        self.log.warning(who)
+        logging.getLogger("the.users").critical(who)
+
+
+def test_what_a_dead_host_logs_or_prints_to_stderr_at_the_close_is_not_seen(capfd: pytest.CaptureFixture[str]) -> None:
+    with records("") as kept:
+        with simulation_of(Loud) as simulation:
+
+            async def main() -> None:
+                await simulation.node("solo").notify(Told(1))
+                simulation.node("solo").host.crash()
+
+            simulation.run(main())
+            before = len(kept.list)
+        assert len(kept.list) == before
+        logging.getLogger("the.users").info("afterwards")
+        assert len(kept.list) == before + 1
+    out, err = capfd.readouterr()
+    assert sorted(out.splitlines()) == ["stdout: plain handler", "stdout: task"], "the clean-up did run"
+    assert err == ""
 
 
 def test_a_dead_hosts_handlers_do_not_run_again_after_the_restart() -> None:

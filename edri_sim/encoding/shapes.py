@@ -179,7 +179,8 @@ def _reason_against(part: Type) -> str | None:
 def _cannot_travel(part: Any) -> str:
     cls = getattr(part, "cls", None)
     name = getattr(cls, "__qualname__", None) or str(cls or type(part).__name__.removesuffix("Type").lower())
-    return f"a {name} cannot travel to another process or node: use a type that can be encoded as data"
+    article = "an" if name[0] in "AEIOUaeiou" else "a"
+    return f"{article} {name} cannot travel to another process or node: use a type that can be encoded as data"
 
 
 _REASONS: dict[type[Type], Callable[[Any], str]] = {

@@ -18,6 +18,7 @@ from edri_sim.links.tcp import switch_lines
 from edri_sim.logs import NodeLog
 from edri_sim.names import check_name
 from edri_sim.routing.context import NodeContext, Part, RunningPart
+from edri_sim.managers.stopping import stop_all
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
@@ -205,8 +206,7 @@ class Node:
         assert router is not None
         router.close()
         running, self._running = self._running, []
-        for part_ in reversed(running):
-            await part_.stop()
+        await stop_all(reversed(running))
 
 
 def _incarnation(host: Host) -> int:

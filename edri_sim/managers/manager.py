@@ -11,6 +11,7 @@ from edri_sim.managers.handlers import HandlerSpec
 from edri_sim.managers.pool import Pool, check_count
 from edri_sim.managers.running_pool import RunningPool, Shape
 from edri_sim.managers.slot import WorkerPlan
+from edri_sim.managers.stopping import stop_all
 from edri_sim.managers.worker import Component
 from edri_sim.routing.context import NodeContext
 from edri_sim.routing.mailbox import Overflow, wait
@@ -79,8 +80,7 @@ class RunningManager:
                 await group.start()
                 started.append(group)
         except BaseException:
-            for group in reversed(started):
-                await group.stop()
+            await stop_all(reversed(started))
             raise
 
     def leave(self) -> None:
@@ -93,8 +93,7 @@ class RunningManager:
 
     async def stop(self) -> None:
         """Stop the manager, then its pools."""
-        for group in reversed(self._groups):
-            await group.stop()
+        await stop_all(reversed(self._groups))
 
 
 def _handlers(cls: type[Component], node: NodeContext) -> dict[type[Any], HandlerSpec]:

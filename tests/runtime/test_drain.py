@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edri_sim import Manager, Node, NodeStopped, RequestError, Worker, handles, sleep
+from edri_sim import Manager, Node, NodeStopped, Pool, RequestError, Worker, handles, sleep
 from tests.runtime.cast import Ask, Ear, Echo, Gate, Held, Locate, PlainHeld, Told
 from tests.runtime.mortals import Die, Mortal
 from tests.worlds import World, pool_of, quick, records, until
@@ -226,6 +226,35 @@ def test_cancelling_the_drain_cuts_it_short_and_leaves_nothing(world: World, mod
             await asked[0]
 
     world.run(main)
+
+
+def test_cancelling_a_stop_that_hangs_stops_the_other_parts_all_the_same(world: World, mode: str) -> None:
+    steps: list[str] = []
+
+    class First(Manager):
+        pool = Pool(Echo, mode=mode, size=2)
+
+        async def stop(self) -> None:
+            steps.append("first")
+
+    class Hangs(Manager):
+        async def stop(self) -> None:
+            steps.append("hangs")
+            await asyncio.sleep(1_000)
+
+    async def main() -> None:
+        async def program() -> None:
+            async with Node("solo", First, Hangs):
+                steps.append("runs")
+
+        task = asyncio.ensure_future(program())
+        await until(lambda: "hangs" in steps)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    world.run(main)
+    assert steps == ["runs", "hangs", "first"]
 
 
 def test_the_same_node_can_be_started_again_with_new_parts(world: World, mode: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edri_sim.errors import DeclarationError
-from edri_sim.node import check_name
+from edri_sim.names import check_name
 from edri_sim.service import check_amount
 from edri_sim.topology import Topology, pair_of, unknown
 

@@ -16,9 +16,9 @@ from edri_sim.host import Host, current_host
 from edri_sim.links.connector import Connector
 from edri_sim.links.tcp import switch_lines
 from edri_sim.logs import NodeLog
+from edri_sim.managers.stopping import stop_all
 from edri_sim.names import check_name
 from edri_sim.routing.context import NodeContext, Part, RunningPart
-from edri_sim.managers.stopping import stop_all
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings

@@ -17,7 +17,7 @@ from pathlib import Path
 from edri_sim.errors import SettingsError
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.slot import Slot, SlotOwner, WorkerPlan
-from edri_sim.node import check_name
+from edri_sim.names import check_name
 from edri_sim.realtime.process_slot import ProcessSlot
 from edri_sim.realtime.spawn import spawner
 from edri_sim.realtime.storage import FileStorage

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from edri_sim.errors import HostDown, SimulationError
 from edri_sim.managers.slot import SlotOwner, WorkerPlan
 from edri_sim.managers.strands import Strands
-from edri_sim.node import check_name
+from edri_sim.names import check_name
 from edri_sim.service import Costs, ServiceTable
 from edri_sim.simulation.compute import Processor
 from edri_sim.simulation.executor import FunctionExecutor

@@ -82,8 +82,7 @@ class Exchange:
 
     def renumber(self, incarnation: int) -> None:
         """This life has another number than was thought; only before anything was sent or received."""
-        if not self._durable:
-            self._outbox = incarnation
+        self._holdings.renumber(incarnation)
         self.incarnation = self._incoming.incarnation = incarnation
 
     def _news_of(self, news: News) -> None:

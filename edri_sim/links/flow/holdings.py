@@ -27,6 +27,12 @@ class Holdings:
         self._durable = outbox is not None
         self._outbox = incarnation if outbox is None else outbox
 
+    def renumber(self, incarnation: int) -> None:
+        """This life has another number than was thought; a durable outbox keeps its own."""
+        self.incarnation = incarnation
+        if not self._durable:
+            self._outbox = incarnation
+
     def peer(self, name: str) -> Peer:
         """The state of what is between this router and another."""
         peer = self.peers.get(name)

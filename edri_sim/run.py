@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edri_sim import trace
 from edri_sim.errors import MissingExtra
 from edri_sim.trace import COLUMNS, STAGES, Recorder
+from edri_sim.traffic import Traffic, account
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +101,11 @@ class Run:
         """Every event whose publication was recorded, in order."""
         return _spans(self.recorder)
 
+    @cached_property
+    def traffic(self) -> Traffic:
+        """What passed between routers, the outages of their lines, and the faults that were made."""
+        return Traffic(self.recorder)
+
     # Figures
 
     @property
@@ -172,6 +178,21 @@ class Run:
         columns = ["event_id", "type", "created", "latency", "outcome", "waited", "served"]
         return _pandas().DataFrame(lines, columns=columns)
 
+    def crossings(self) -> pd.DataFrame:
+        """One line for each event on its way from one router to another; times in seconds, ``sent`` the first."""
+        lines = [
+            (
+                each.event_id, each.type, each.source, each.target, _seconds(each.held),
+                _seconds(min(each.sent, default=None)), len(each.resent), _seconds(each.delivered),
+                _seconds(each.given_up), len(each.duplicates),
+            )
+            for each in self.traffic.crossings.values()
+        ]  # fmt: skip
+        columns = [
+            "event_id", "type", "source", "target", "held", "sent", "resent", "delivered", "given_up", "duplicates",
+        ]  # fmt: skip
+        return _pandas().DataFrame(lines, columns=columns)
+
     # Words
 
     def summary(self) -> str:
@@ -188,6 +209,9 @@ class Run:
                 "",
                 *_table(("handled by", "slots", "busy"), [self._busy_line(n, share) for n, share in busy.items()]),
             ]
+        if self.traffic.crossings:
+            lines += ["", *(f"{source} to {target}: {account(self.traffic.between(source, target))}"
+                            for source, target in self.traffic.pairs)]  # fmt: skip
         if self.recorder.lost:
             lines += ["", f"the trace reached its cap: {self.recorder.lost} rows were not kept"]
         return "\n".join(lines)
@@ -249,6 +273,10 @@ def _shares(span: Span) -> tuple[float, float]:
     waited = sum(visit.started - visit.queued for visit in span.visits if visit.queued is not None)
     served = sum(visit.finished - visit.started for visit in span.visits if visit.finished is not None)
     return waited / SECOND, served / SECOND
+
+
+def _seconds(time: int | None) -> float | None:
+    return None if time is None else time / SECOND
 
 
 def _percentile(ordered: Sequence[float], level: float) -> float:

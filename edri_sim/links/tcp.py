@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edri_sim import trace
 from edri_sim.errors import SettingsError
 from edri_sim.host import RandomStream
 from edri_sim.links.fabric import Endpoint
@@ -85,10 +86,15 @@ def switch_lines(
     parsed = [Address.parse(address) for address in addresses]
 
     def make(node: NodeContext, needed: Callable[[], bool]) -> TcpFabric:
-        return TcpFabric(
-            parsed, credentials=credentials or Credentials(), stream=node.host.random("reconnect"),
-            log=node.log.of("connector"), needed=needed, max_frame=max_frame,
+        log_ = node.log.of("connector")
+        fabric = TcpFabric(
+            parsed, credentials=credentials or Credentials(), stream=node.host.random("reconnect"), log=log_,
+            needed=needed, max_frame=max_frame,
         )  # fmt: skip
+        trace_ = node.host.trace
+        component = trace_.component(f"{node.name}/connector")
+        fabric.on_line = lambda line, up: trace_.mark(trace.LINK_UP if up else trace.LINK_DOWN, component, line.switch)
+        return fabric
 
     return make
 
@@ -290,7 +296,7 @@ class TcpFabric:
         self.log = log
         self.needed = needed
         self.max_frame = max_frame
-        self.on_lines: Callable[[SwitchLine, bool], None] = lambda _line, _up: None
+        self.on_line: Callable[[SwitchLine, bool], None] = lambda _line, _up: None
         """Told of each line that comes up or goes down."""
         self.lines = [SwitchLine(self, address) for address in addresses]
         self._node = ""
@@ -365,14 +371,14 @@ class TcpFabric:
     def line_up(self, line: SwitchLine) -> None:
         """A switch has taken this node."""
         self.log.info("joined switch %s at %s", line.switch, line.address)
-        self.on_lines(line, True)
+        self.on_line(line, True)
         for node, incarnation in line.present.items():
             self.node_up(node, incarnation)
 
     def line_down(self, line: SwitchLine) -> None:
         """A line is lost: nobody can be reached over it."""
         present, line.present = line.present, {}
-        self.on_lines(line, False)
+        self.on_line(line, False)
         for node in present:
             self.node_down(node, left=False)
 

@@ -8,6 +8,8 @@ from edri_sim.errors import SettingsError
 from edri_sim.viz import theme
 from edri_sim.viz.graph import draw_flows
 from edri_sim.viz.latency import draw_latency, types_with_latency
+from edri_sim.viz.network import draw_network
+from edri_sim.viz.timeline import draw_timeline
 from edri_sim.viz.utilisation import draw_utilisation
 
 if TYPE_CHECKING:
@@ -30,6 +32,31 @@ class Plots:
     def topology(self, topology: Topology | None = None, *, ax: Axes | None = None) -> Axes:
         """Who sent which events to whom, and how many. ``topology`` adds the mode of each pool."""
         return draw_flows(ax, self._run, topology)
+
+    def network(self, topology: Topology, *, at: float | None = None, ax: Axes | None = None) -> Axes:
+        """The nodes and switches of a topology, and how their lines were ``at`` so many seconds (by default the end).
+
+        A green line was up, a dashed orange one down; the figures are the events that had crossed it by then, and
+        those that waited.
+        """
+        return draw_network(ax, topology, self._run, at)
+
+    def timeline(self, source: str | None = None, target: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """What passed from a node to another over time (None: any): accepted, delivered, the backlog between them.
+
+        The bands above say when each node's line to a switch was up; marks below, what was held, sent again, or came
+        twice. Faults are hatched.
+
+        Raises:
+            SettingsError: no such node took part.
+        """
+        known = list(dict.fromkeys(name for pair in self._run.traffic.pairs for name in pair))
+        for name in (source, target):
+            if name is not None and name not in known:
+                raise SettingsError(f"timeline({name!r}): no such node took part: expected one of {', '.join(known)}")
+        ax = theme.axes(ax, 8.5, 4.6)
+        draw_timeline(ax, self._run, source, target)
+        return ax
 
     def latency(self, type_: str | None = None, *, against: Run | None = None, ax: Axes | None = None) -> Axes:
         """The share of events, of one type or of each, that had ended by each latency; p50 and p95 are marked.

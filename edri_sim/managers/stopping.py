@@ -22,6 +22,8 @@ async def stop_all(things: Iterable[Stoppable]) -> None:
     for thing in things:
         try:
             await thing.stop()
+        except GeneratorExit:  # The simulation is over: there is nothing left to await on.
+            raise
         except BaseException as error:
             first = first or error
     if first is not None:

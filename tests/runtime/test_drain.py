@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
-from edri_sim import Manager, Node, NodeStopped, Pool, RequestError, Worker, handles, sleep
+from edri_sim import Manager, Node, NodeStopped, Pool, RequestError, Simulation, Worker, handles, sleep
 from tests.runtime.cast import Ask, Ear, Echo, Gate, Held, Locate, PlainHeld, Told
 from tests.runtime.mortals import Die, Mortal
 from tests.worlds import World, pool_of, quick, records, until
@@ -255,6 +256,19 @@ def test_cancelling_a_stop_that_hangs_stops_the_other_parts_all_the_same(world: 
 
     world.run(main)
     assert steps == ["runs", "hangs", "first"]
+
+
+def test_a_simulation_that_ends_before_a_node_has_stopped_is_closed_without_a_warning(mode: str) -> None:
+    """Each coroutine of the stop is closed where it waits, and awaits nothing more: else Python complains of it."""
+
+    async def main() -> None:
+        async with Node("solo", pool_of(Echo, mode), pool_of(Held, mode), lambda: gate):
+            await asyncio.sleep(1_000)
+
+    gate = Gate()
+    with Simulation() as simulation:
+        simulation.run(main(), until=1)
+    gc.collect()
 
 
 def test_the_same_node_can_be_started_again_with_new_parts(world: World, mode: str) -> None:

@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "edri_sim").rglob("*.py"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 PHOTOS = sorted(path for path in (ROOT / "examples" / "photos").iterdir() if path.suffix in {".jpg", ".png"})
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = CONFIGURATION["project"]
 
 MANY_LINES = 400
 LONG_FUNCTION = 30
@@ -118,6 +119,14 @@ def test_links_between_pages_lead_somewhere() -> None:
     local = [(page, link) for page, link in links if "://" not in link]
     assert local
     assert [(page.name, link) for page, link in local if not (page.parent / link).exists()] == []
+
+
+def test_the_floors_in_the_docs_are_those_of_the_contract() -> None:
+    contracts = CONFIGURATION["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if "layers" in contract]
+    rows = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").partition("| floor |")[2].splitlines()
+    modules = [name for row in rows if row.startswith("| ") for name in re.findall("`(.+?)`", row.split("|")[2])]
+    assert modules == [name for layer in layers for name in re.findall(r"\w+", layer)]
 
 
 # Photographs

@@ -20,8 +20,8 @@ class Ending(Enum):
 class Flight:
     """What was written at one instant, on its way: bytes, or an ending.
 
-    On the express ``due`` is when it arrives; from link to link, ``on`` is the link where it is, None once there, and
-    ``hop`` that link's number. ``timer`` is what happens to it next.
+    On the express ``due`` is when it arrives; from link to link it is when it left, ``on`` is the link where it is
+    (None: it is there) and ``hop`` that link's number. ``timer`` is what happens to it next.
     """
 
     __slots__ = ("due", "ending", "hop", "on", "parts", "size", "timer")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
+from math import inf, nextafter
 from typing import TYPE_CHECKING
 
 from edri_sim.simulation.flights import Ending, Flight
@@ -47,6 +48,7 @@ class Line:
         "_sending_soon",
         "_timer",
         "_unheard",
+        "_unheard_at",
         "flights",
         "held",
         "latency",
@@ -73,7 +75,8 @@ class Line:
         self._credit = 0
         self._sending_soon = False
         self._attempt = 0
-        self._unheard = False  # the receiver has it all, but its word of that was lost
+        self._unheard = False  # the receiver has what was sent, but its word of that was lost
+        self._unheard_at = inf  # when its last word was lost, of that or of what was read
         self._repeating = False  # what was lost is to be sent again, once the queues have room
         self._timer: Timer | None = None
         if path.hops:
@@ -138,6 +141,8 @@ class Line:
             return
         if self.held or self._credit or self._timer is not None or self._under_way():
             return
+        if self.receiver.outbound._timer is not None:  # what travels here may tell it what it waits for
+            return
         self._express = True
         self._last = self._env._now
 
@@ -183,13 +188,14 @@ class Line:
         self.flights.append(self.held.popleft())
         for hop in self._path.queues:
             hop.book(flight)
-        flight.hop, flight.on, flight.timer = 0, None, None
+        flight.due, flight.hop, flight.on, flight.timer = self._env._now, 0, None, None
         self._path.hops[0].enter(flight, self)
         return flight.on is not None
 
     def leave_at(self, flight: Flight, when: float) -> None:
         """Let ``flight`` come to the end of the link that it is on at ``when`` (seconds), or after what went before."""
-        when = self._exits[flight.hop] = max(self._exits[flight.hop], when)
+        # Later by the least that there is, so that an option to shuffle what is due at one instant keeps the order.
+        when = self._exits[flight.hop] = max(nextafter(self._exits[flight.hop], inf), when)
         flight.timer = self.network.kernel.call_at(when, self._next_hop, flight)
 
     def _next_hop(self, flight: Flight) -> None:
@@ -214,6 +220,8 @@ class Line:
         receiver.loop.call_soon(receiver.arrive, context=receiver.context)
         if flight.ending is not Ending.RESET:
             self._acknowledge()
+            if receiver.outbound._unheard_at <= flight.due:
+                receiver.outbound._acknowledged()
 
     # Loss and retransmission --------------------------------------------------------------------------------------
 
@@ -277,10 +285,13 @@ class Line:
 
     def _acknowledge(self) -> None:
         """The receiver's system says what it has, and what was read, if this gets through."""
-        if not self._back.up:
-            self._unheard = True
-            self._doubt()
+        if self._back.up:
+            self._acknowledged()
             return
+        self._unheard, self._unheard_at = True, self._env._now
+        self._doubt()
+
+    def _acknowledged(self) -> None:
         self._be_sure()
         if self._credit:
             self.room, self._credit = self.room + self._credit, 0
@@ -288,10 +299,12 @@ class Line:
         if self.held:
             self._send_soon()
         self.settle()
+        self.receiver.outbound.settle()
 
     def _be_sure(self) -> None:
         self._attempt = 0
         self._unheard = self._repeating = False
+        self._unheard_at = inf
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -321,6 +334,7 @@ class Line:
             self.sender.room_made()
             return
         self._credit += size
+        self._unheard_at = self._env._now
         self.starve()
 
     def starve(self) -> None:

@@ -73,8 +73,9 @@ class Path:
             flight.hop = number
             if not number or flight.due - rest - self.hops[number].spec.latency <= now:
                 self.hops[number].carry(flight, line, flight.due - rest)
-                return
+                break
             rest += self.hops[number].spec.latency
+        flight.due = 0.0  # it left before anything was disturbed
 
     def full(self, size: int) -> Direction | None:
         """A link whose queue has no room for ``size`` bytes now."""

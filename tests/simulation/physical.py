@@ -47,9 +47,9 @@ class Cabled(Pair):
 
 
 @contextmanager
-def cabled(*specs: LinkSpec, seed: int = 0, window: int = WINDOW) -> Iterator[Cabled]:
+def cabled(*specs: LinkSpec, seed: int = 0, window: int = WINDOW, shuffle: bool = False) -> Iterator[Cabled]:
     """As :class:`Cabled`, on a kernel of its own; one plain link unless told."""
-    kernel = Kernel()
+    kernel = Kernel(seed=seed, shuffle_ties=shuffle)
     try:
         yield Cabled(kernel, *(specs or [LinkSpec("web", "mail", LATENCY)]), seed=seed, window=window)
     finally:

@@ -114,8 +114,9 @@ def test_jitter_comes_from_the_seed_with_a_stream_for_each_direction() -> None:
     assert delays(1) != delays(2)
 
 
-def test_jitter_lets_nothing_overtake() -> None:
-    with cabled(SHAKY) as net:
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_jitter_lets_nothing_overtake(shuffle: bool) -> None:
+    with cabled(SHAKY, shuffle=shuffle) as net:
         sent = [bytes([number]) for number in range(200)]
         for number, data in enumerate(sent):
             net.write(number * 0.001, data)

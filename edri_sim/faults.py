@@ -52,6 +52,11 @@ class LinkFault:
         """When it is over, in seconds since the run began."""
         return self.at
 
+    @property
+    def ways(self) -> tuple[tuple[str, str], ...]:
+        """The directions that it affects, each from one machine to the other."""
+        return ((self.a, self.b), (self.b, self.a))
+
 
 @dataclass(frozen=True, slots=True)
 class LastingLinkFault(LinkFault):
@@ -82,6 +87,11 @@ class OneWay(LastingLinkFault):
 
     kind: ClassVar[str] = "one-way outage"
     join: ClassVar[str] = ">"
+
+    @property
+    def ways(self) -> tuple[tuple[str, str], ...]:
+        """The one direction that it affects."""
+        return ((self.a, self.b),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,7 @@ class SimulatedHost:
         self.loop.host = self
         self.processor = Processor(self._kernel.env, self._cores)
         self.loop.executor_hook = FunctionExecutor(self.loop, self.processor, self.services, self.random("executor"))
+        self._network.restart(self.name)
         if self._program is not None:
             self._start_program(self._program)
 

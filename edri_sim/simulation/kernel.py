@@ -112,6 +112,11 @@ class Kernel:
         """What blocked the simulation's thread for long, and for how many wall seconds at most; each is logged too."""
         return self.engine.watch.blockers
 
+    @property
+    def has_main(self) -> bool:
+        """Whether a main coroutine runs: what it may wait for has to happen."""
+        return self._main is not None
+
     def loop(self, name: str) -> SimulationLoop:
         """A new loop: a new incarnation of the host ``name``. Raises SimulationError once closed."""
         self._check_open()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import simpy
 
 from edri_sim.errors import DeclarationError
+from edri_sim.faults import Fault
+from edri_sim.faults import check as check_faults
 from edri_sim.names import check_name
 from edri_sim.node import Node
 from edri_sim.run import Run
 from edri_sim.service import Costs, ServiceTable
 from edri_sim.settings import Settings
 from edri_sim.simulation.closing import detached
+from edri_sim.simulation.faults import Faults
 from edri_sim.simulation.host import SimulatedHost
 from edri_sim.simulation.kernel import Kernel
 from edri_sim.simulation.network import Network
-from edri_sim.topology import NodeSpec, Topology
+from edri_sim.simulation.programs import switch_program
+from edri_sim.topology import NodeSpec, SwitchSpec, Topology
 from edri_sim.trace import Recorder
 
 if TYPE_CHECKING:
@@ -81,24 +85,46 @@ class SimulatedNode:
         return await asyncio.shield(self._up)
 
 
+class SimulatedSwitch:
+    """A switch of the topology, on a host of its own: it lives on, whatever becomes of its host."""
+
+    def __init__(self, spec: SwitchSpec, host: SimulatedHost) -> None:
+        self.name = spec.name
+        self.host = host
+        self._spec = spec
+
+    def __repr__(self) -> str:
+        return f"<SimulatedSwitch {self.name} on {self.host!r}>"
+
+    async def program(self) -> None:
+        """What the switch's host runs, in each of its lives."""
+        await switch_program(self._spec, self.host)
+
+
 class Simulation:
     """Hosts in simulated time: ``with Simulation(topology, seed=7) as sim: sim.run(main(sim.node("web")))``.
 
     The same ``seed`` gives the same run. ``service`` says what work costs; see :class:`~edri_sim.service.Service`.
+    ``faults`` happen when they are due; one that is still to come keeps no run alive that has no main coroutine.
     ``trace`` is a level of :mod:`edri_sim.trace`, ``epoch`` the wall clock at time 0, ``latency`` the seconds that
-    bytes take from any host to any other, and ``shuffle_ties`` runs what is due at one instant in an order drawn from
-    the seed. ``settings`` are for every node.
+    bytes take between two hosts of which one is on no link, and ``shuffle_ties`` runs what is due at one instant in an
+    order drawn from the seed. ``settings`` are for every node.
+
+    Raises:
+        DeclarationError: a fault could not happen to the topology, or ``epoch`` has no time zone.
     """
 
     def __init__(
         self, topology: Topology | None = None, *, seed: int = 0, service: Mapping[Any, Any] | None = None,
-        trace: str = "full", trace_cap: int = 0, epoch: datetime = EPOCH, latency: float = 0.0,
-        settings: Settings | None = None, shuffle_ties: bool = False,
+        faults: Iterable[Fault] = (), trace: str = "full", trace_cap: int = 0, epoch: datetime = EPOCH,
+        latency: float = 0.0, settings: Settings | None = None, shuffle_ties: bool = False,
     ) -> None:  # fmt: skip
         if epoch.tzinfo is None:
             raise DeclarationError(f"Simulation(epoch={epoch!r}): expected a time with its time zone")
+        topology, faults = topology or Topology("empty"), list(faults)
+        check_faults(faults, topology)
         self.kernel = Kernel(seed=seed, shuffle_ties=shuffle_ties)
-        self.network = Network(self.kernel, latency=latency)
+        self.network = Network(self.kernel, latency=latency, links=topology.links.values(), seed=seed)
         self.seed = seed
         self.recorder = Recorder(cap=trace_cap)
         self._services = ServiceTable.of(service)
@@ -107,9 +133,14 @@ class Simulation:
         self._settings = settings or Settings()
         self.hosts: dict[str, SimulatedHost] = {}
         self.nodes: dict[str, SimulatedNode] = {}
+        self.switches: dict[str, SimulatedSwitch] = {}
         self._main = self.host(MAIN)
-        for spec in (topology or Topology("empty")).nodes.values():
+        self._faults = Faults(self.kernel, self.network, self.hosts, self._main.trace)
+        for switch in topology.switches.values():
+            self._add_switch(switch)
+        for spec in topology.nodes.values():
             self._add_node(spec)
+        self._faults.schedule(faults)
 
     def __repr__(self) -> str:
         return f"<Simulation t={self.now:.9g} s, seed {self.seed}, hosts {', '.join(self.hosts)}>"
@@ -144,6 +175,14 @@ class Simulation:
             raise DeclarationError(f"no node {name!r}: expected one of {', '.join(self.nodes) or 'none'}")
         return self.nodes[name]
 
+    def cut(self, a: str, b: str) -> None:
+        """Cut the link between two hosts by hand, until :meth:`heal`. Raises DeclarationError if there is none."""
+        self._faults.cut(a, b)
+
+    def heal(self, a: str, b: str) -> None:
+        """Heal a link that was cut by hand. Raises DeclarationError if there is none."""
+        self._faults.heal(a, b)
+
     def _add_host(self, name: str, cores: int, costs: Costs) -> SimulatedHost:
         if check_name("host", name) in self.hosts:
             raise DeclarationError(f"two hosts are named {name!r}")
@@ -152,6 +191,11 @@ class Simulation:
             recorder=self.recorder, level=self._level, seed=self.seed, epoch=self._epoch,
         )  # fmt: skip
         return host
+
+    def _add_switch(self, spec: SwitchSpec) -> None:
+        host = self._add_host(spec.name, spec.cores, spec.costs)
+        switch = self.switches[spec.name] = SimulatedSwitch(spec, host)
+        host.boot(switch.program)
 
     def _add_node(self, spec: NodeSpec) -> None:
         host = self._add_host(spec.name, spec.cores, spec.costs)

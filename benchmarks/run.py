@@ -1,6 +1,6 @@
 """Measure this package against its peers: `python benchmarks/run.py`, or `make bench`.
 
-Prints a table and writes benchmarks/results.json. Takes about five minutes once its environment is made.
+Prints a table and writes benchmarks/results.json. Takes about ten minutes once its environment is made.
 """
 
 from __future__ import annotations

@@ -127,15 +127,15 @@ async def deliveries_async(
     publish: Callable[[], Awaitable[object]], handled: Callable[[], int], subscribers: int
 ) -> float:
     """Deliveries per second, from the first publication until the last delivery was handled."""
-    warm = await _publish_for(publish, WARM_UP)
+    warm = await publish_for(publish, WARM_UP)
     await _settle(handled, warm * subscribers)
     before, start = handled(), perf_counter()
-    published = await _publish_for(publish, WINDOW)
+    published = await publish_for(publish, WINDOW)
     await _settle(handled, before + published * subscribers)
     return published * subscribers / (perf_counter() - start)
 
 
-async def _publish_for(publish: Callable[[], Awaitable[object]], seconds: float) -> int:
+async def publish_for(publish: Callable[[], Awaitable[object]], seconds: float) -> int:
     published = 0
     end = perf_counter() + seconds
     while perf_counter() < end:

@@ -327,6 +327,8 @@ class RunningConnector:
     def _observe(self, stage: int, item: Item, peer: str) -> None:
         record = self._trace.record
         if record is not None and item.type:
+            if stage == trace.DUPLICATE:
+                item.names = self.inlet.names(peer, item)
             record(stage, self._component, item, self._trace.detail(peer))  # type: ignore[arg-type]  # as an envelope
 
     # News

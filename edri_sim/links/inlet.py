@@ -160,6 +160,11 @@ class Inlet:
             self._trace.record(trace.DELIVERED, self._component, envelope, self._trace.detail(news.peer))
         return envelope
 
+    def names(self, peer: str, item: Item) -> tuple[int, int]:
+        """How the trace numbers the origin and the type of what another router sent."""
+        entry = self._router.types.by_name.get(item.type)
+        return (0, 0) if entry is None else self._trace.names(self._origin(peer, item.origin), entry)
+
     def _origin(self, node: str, incarnation: int) -> Origin:
         key = (node, incarnation)
         origin = self._origins.get(key)

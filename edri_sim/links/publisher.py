@@ -77,13 +77,13 @@ class Publisher:
         """Put a copy of the item into the outbox for a router; False if there is no room."""
         copy = _copy(item)
         try:
-            self.exchange.push(peer, EVENTS, copy, self._now())
+            row = self.exchange.push(peer, EVENTS, copy, self._now())
         except Full as full:
             if not item.latest:
                 return False
             self._router.dead_letter(item.tag, f"outbox full: {full}", self._label)
             return True
-        if self._trace.record is not None and not self.exchange.peers[peer].reachable:
+        if self._trace.record is not None and self.exchange.holds(peer, row):
             self._trace.record(trace.HELD, self._component, item.tag, self._trace.detail(peer))
         return True
 

@@ -23,7 +23,7 @@ from edri_sim.simulation.faults import Faults
 from edri_sim.simulation.host import SimulatedHost
 from edri_sim.simulation.kernel import Kernel
 from edri_sim.simulation.network import Network
-from edri_sim.simulation.programs import switch_program
+from edri_sim.simulation.programs import switch_address, switch_program
 from edri_sim.topology import NodeSpec, SwitchSpec, Topology
 from edri_sim.trace import Recorder
 
@@ -57,7 +57,9 @@ class SimulatedNode:
         """What the node's host runs, in each of its lives."""
         forever = asyncio.get_running_loop().create_future()
         up = self._up = asyncio.get_running_loop().create_future()
-        async with Node(self._spec.name, *self._spec.parts, host=self.host, settings=self._settings) as node:
+        spec = self._spec
+        switches = [switch_address(name) for name in spec.switches]
+        async with Node(spec.name, *spec.parts, switches=switches, host=self.host, settings=self._settings) as node:
             up.set_result(node)
             await forever
 
@@ -72,6 +74,18 @@ class SimulatedNode:
     async def notify(self, event: Notification) -> None:
         """Send a notification from this node, once it has started. Raises HostDown like :meth:`request`."""
         await self.host.call(lambda: self._notify(event))
+
+    async def subscribed(self, event: type[Any], count: int = 1, *, timeout: float | None = None) -> None:
+        """Return once this node knows of ``count`` nodes, itself included, that want events of this class.
+
+        Raises:
+            NoRoute: they were fewer after ``timeout`` simulated seconds.
+            HostDown: like :meth:`request`.
+        """
+        await self.host.call(lambda: self._subscribed(event, count, timeout))
+
+    async def _subscribed(self, event: type[Any], count: int, timeout: float | None) -> None:
+        await (await self._started()).subscribed(event, count, timeout=timeout)
 
     async def _request(self, event: Request[R], timeout: float | None) -> R:
         return await (await self._started()).request(event, timeout=timeout)

@@ -184,6 +184,11 @@ class Exchange:
             out.send.due = now + out.send.timeout
         return row
 
+    def holds(self, name: str, row: Row) -> bool:
+        """Whether an item that was pushed on the lane of events has to wait before it can be sent."""
+        out = self.peers[name].sends.get(EVENTS)
+        return out is None or not out.send.admits(row.seq)
+
     def withdraw(self, name: str, row: Row, reason: str) -> bool:
         """Give up an item on the lane of events; whether it may have arrived, so that it has to be cancelled there."""
         peer = self.peers[name]

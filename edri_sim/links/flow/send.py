@@ -138,6 +138,11 @@ class SendLane:
         """Seconds until the next probe: max(0.2, srtt + 4 rttvar), doubled for each probe in vain, up to 10."""
         return min(max(LEAST_TIMEOUT, self._srtt + 4 * self._rttvar) * 2.0**self._backoff, LONGEST_TIMEOUT)
 
+    def admits(self, seq: int) -> bool:
+        """Whether a row in this place could be sent now."""
+        limit = min(self.window, self.base - 1 + int(self.cwnd), self.committed)
+        return self.reachable and not self._syncing and seq <= limit
+
     def sync_due(self, now: float) -> bool:
         """Whether to send a Sync now, with ``syncs`` as its count; saying so counts as sending it."""
         if not (self._sync_wanted and self.reachable):

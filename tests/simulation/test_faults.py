@@ -208,7 +208,7 @@ def test_a_host_fault_begins_and_ends(fault: Fault, log: list[object]) -> None:
 def test_a_restarted_host_runs_its_program_anew() -> None:
     begun: list[float] = []
     with Simulation(
-        photos(), faults=[Kill("hub", 2, restart_after=1), Crash("hub", 3, 0), Crash("hub", 9)]
+        photos(), faults=[Crash("hub", 3, 0), Kill("hub", 2, restart_after=1), Crash("hub", 9)]
     ) as simulation:
 
         async def program() -> None:

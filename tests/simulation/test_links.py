@@ -56,6 +56,8 @@ def test_ties_go_to_fewer_links_and_then_by_name_whatever_the_order_of_declarati
     listed = [*by_two, LinkSpec("web", "mail", 0.5)]
     assert relays(*(listed[number] for number in order)) == ()
     assert relays(*(listed[number] for number in order if number < 4)) == ("a",)
+    links = Network(Kernel(), links=(listed[number] for number in order)).links
+    assert list(links) == [("a", "mail"), ("a", "web"), ("b", "mail"), ("b", "web"), ("mail", "web")]
 
 
 def test_without_links_between_them_hosts_cannot_connect() -> None:
@@ -116,7 +118,8 @@ def test_jitter_comes_from_the_seed_with_a_stream_for_each_direction() -> None:
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_jitter_lets_nothing_overtake(shuffle: bool) -> None:
-    with cabled(SHAKY, shuffle=shuffle) as net:
+    first, second = LinkSpec("web", "hub", LATENCY, jitter=0.05), LinkSpec("hub", "mail", LATENCY, bandwidth=1e6)
+    with cabled(first, second, shuffle=shuffle) as net:
         sent = [bytes([number]) for number in range(200)]
         for number, data in enumerate(sent):
             net.write(number * 0.001, data)
@@ -185,6 +188,33 @@ def test_a_short_queue_lets_another_connection_pass_a_bulky_one(queue: int | Non
         assert bulk[-1][0] == pytest.approx(21, abs=0.1)
         came = next(when for when, data in served[0].log if data == b"urgent") - net.begin - 1.1
         assert waits - 0.3 < came <= waits + 0.1
+
+
+def test_a_short_queue_is_kept_full_over_a_long_link() -> None:
+    with cabled(LinkSpec("web", "mail", 1, bandwidth=1000, queue=200)) as net:
+        net.write(1, bytes(20_000))
+        assert net.arrivals(net.server)[-1][0] == pytest.approx(1 + 20 + 1, abs=0.1)
+
+
+def test_what_was_lost_gets_its_turn_at_a_full_queue() -> None:
+    with cabled(LinkSpec("web", "mail", LATENCY, bandwidth=1000, queue=200)) as net:
+        client, served = second(net)
+        net.disturb(("web", "mail"), 1, 1.1)
+        net.write(1.05, b"urgent", client)
+        net.write(1.15, bytes(100_000))  # fills the queue at once, and for 100 s
+        net.kernel.run()
+        came = [when - net.begin for when, data in served[0].log if data == b"urgent"]
+        assert came == [
+            pytest.approx(1.6, abs=0.1)
+        ]  # it waits in the queue's order, and not for a lucky retransmission
+
+
+def test_a_host_that_crashes_sends_nothing_more_into_the_queue() -> None:
+    with cabled(LinkSpec("web", "mail", LATENCY, bandwidth=1000, queue=200)) as net:
+        net.write(0, bytes(10_000))
+        net.at(1, net.loops["web"].shut)
+        net.at(1, net.network.crash, net.loops["web"])
+        assert 1_000 <= sum(len(data) for _, data in net.arrivals(net.server)) <= 1_200
 
 
 def test_a_full_queue_stops_the_writer_and_loses_nothing() -> None:

@@ -66,6 +66,27 @@ def test_what_has_not_come_to_the_cut_link_is_lost_there_and_only_if_it_is_still
         assert net.arrivals(net.server) == [(1.2, b"in time "), (2.5, b"too early")]
 
 
+def test_what_is_sent_again_may_take_its_time() -> None:
+    with cabled(LinkSpec("web", "mail", 1_000)) as net:
+        net.write(1, b"far away")
+        net.cut("web", "mail", 500, 501)
+        net.cut("web", "mail", 1_900, 1_901)
+        # Sent again at 500.2 and 500.6, lost once more at 1,900, and sent at once, as there was time enough to wait.
+        assert [data for _, data in net.arrivals(net.server)] == [b"far away"]
+        assert net.client.log == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cut_finds_a_line_in_order_though_ties_are_shuffled(seed: int) -> None:
+    together, apart = LinkSpec("web", "hub", 0.01, jitter=0.1), LinkSpec("hub", "mail", 0.01, bandwidth=1_000)
+    with cabled(together, apart, seed=seed, shuffle=True) as net:
+        for number in range(50):
+            net.write(1 + number / 1_000, bytes([number]) * 10)
+        net.cut("hub", "mail", 1.3, 1.4)
+        got = b"".join(data for _, data in net.arrivals(net.server))
+        assert got == b"".join(bytes([number]) * 10 for number in range(50))
+
+
 def test_an_idle_connection_survives_any_cut() -> None:
     with cabled() as net:
         net.write(0, b"before")
@@ -158,6 +179,21 @@ def test_one_way_without_traffic_a_probe_finds_out_that_all_has_come() -> None:
         net.write(1, b"first ", net.server)
         net.write(1.1, b"second", net.server)
         assert net.arrivals(net.client) == [(1.01, b"first "), (4.03, b"second")]  # asked at 1.21, 1.61, 2.41, 4.01
+
+
+def test_what_travels_the_other_way_tells_what_has_come_if_it_left_late_enough() -> None:
+    with cabled() as net:
+        net.disturb(("web", "mail"), 0.5, 3)
+        net.write(1, b"first ", net.server)
+        net.write(1.1, b"second", net.server)
+        net.write(3.2, b"by the way")
+        assert net.arrivals(net.client) == [(1.01, b"first "), (3.22, b"second")]
+    with cabled(LinkSpec("web", "hub", 0.1), LinkSpec("hub", "mail", 1)) as net:
+        net.disturb(("web", "hub"), 1.2, 3)
+        net.write(0.3, b"first ", net.server)  # it comes at 1.4
+        net.write(1, b"by the way")  # it comes at 2.1, and cannot know of that
+        net.write(2.5, b"second", net.server)
+        assert net.arrivals(net.client) == [(1.4, b"first "), (4.2, b"second")]  # by a probe that left at 2
 
 
 def test_a_sender_that_hears_nothing_gives_up_though_all_has_arrived() -> None:
@@ -286,6 +322,7 @@ def test_a_crashed_and_restarted_host_resets_what_comes(cut: bool) -> None:
         net.write(2, b"half open")
         log = net.ran(net.client)
         assert [what for _, what in log] == ["ConnectionResetError"]
+        assert net.kernel.now == pytest.approx(net.begin + log[0][0])  # nothing is left that would be sent again
         # Sent again after 0.2, 0.6, 1.4, 3, 6.2 and 12.6 s.
         assert log[0][0] == pytest.approx(14.6 + 2 * LATENCY, abs=2 * LATENCY)
 

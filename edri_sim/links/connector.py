@@ -65,7 +65,11 @@ class _Alarm:
 
     def __init__(self, ring: Callable[[], None], idle: Callable[[], bool]) -> None:
         self._ring = ring
-        self.idle = idle
+        self._idle = idle
+
+    def idle(self) -> bool:
+        """Whether nothing waits for another router."""
+        return self._idle()
 
     def __call__(self) -> None:
         self._ring()

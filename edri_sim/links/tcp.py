@@ -104,7 +104,11 @@ class _Wake:
 
     def __init__(self, future: asyncio.Future[None], idle: Callable[[], bool]) -> None:
         self._future = future
-        self.idle = idle
+        self._idle = idle
+
+    def idle(self) -> bool:
+        """Whether nobody waits for the line."""
+        return self._idle()
 
     def __call__(self) -> None:
         if not self._future.done():

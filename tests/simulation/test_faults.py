@@ -269,7 +269,8 @@ def test_a_fault_that_could_not_happen_is_refused_before_the_run() -> None:
 def test_a_fault_that_is_to_come_keeps_no_run_without_main_alive() -> None:
     with Simulation(photos(), faults=[Outage("web", "hub", 1_000, 1)]) as simulation:
         simulation.run()
-        assert (simulation.now, marks(simulation)) == (0, [])
+        assert simulation.now < 1  # The nodes have joined the switch, and nothing else was to be done.
+        assert marks(simulation) == []
         simulation.run(until=999)
         assert marks(simulation) == []
         simulation.run(until=2_000)

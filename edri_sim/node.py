@@ -111,6 +111,12 @@ class Node:
         limit = self._settings.request_timeout if timeout is None else timeout
         await self._open_router().table.subscribed(event, count, limit)
 
+    async def settled(self) -> None:
+        """Return once nothing that was published to other nodes waits: each event was taken there, or given up."""
+        self._open_router()
+        for running in self._running:
+            await running.settled()
+
     def _open_router(self) -> Router:
         if not self._accepting or self._router is None:
             raise NodeStopped(f"node {self.name!r} is not running: use it inside 'async with Node(...)'")

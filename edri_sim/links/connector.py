@@ -96,10 +96,10 @@ class RunningConnector:
         )
         self.publisher = Publisher(
             node.router, self.exchange, self._schemas, self._trace, self._component, largest=plan.max_frame - OVERHEAD,
-            now=self._now, poke=self._poke, changed=self._changed,
+            now=self._now, poke=self._hurry, changed=self._changed,
         )  # fmt: skip
         self.requests = Requests(
-            node.router, self.exchange, self.publisher, providers=self._providers, now=self._now, poke=self._poke
+            node.router, self.exchange, self.publisher, providers=self._providers, now=self._now, poke=self._hurry
         )  # fmt: skip
         self.inlet = Inlet(
             node.router, self.exchange, self.requests, self._trace, self._component, permissions=plan.permissions,
@@ -145,6 +145,11 @@ class RunningConnector:
         self._leaving = True
         self.interest_changed()
 
+    async def settled(self) -> None:
+        """See :class:`~edri_sim.routing.context.RunningPart`."""
+        while self._held():
+            await self._changed()
+
     async def quiet(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
         while self.busy:
@@ -179,13 +184,26 @@ class RunningConnector:
     # The pump: what is to be sent, what has happened, and when to look again
 
     def _poke(self) -> None:
+        """Something has changed: look at it at the end of this turn."""
         if not self._poked:
             self._poked = True
             self._loop.call_soon(self._pump)
 
+    def _hurry(self) -> None:
+        """Something was published: the first of a turn leaves at once, the others of that turn together."""
+        if not self._poked:
+            self._poked = True
+            self._loop.call_soon(self._pump)
+            self._transmit(self._now())
+
     def _pump(self) -> None:
         self._poked = False
         now = self._now()
+        self._transmit(now)
+        self._hear()
+        self._arm(now)
+
+    def _transmit(self, now: float) -> None:
         fabric = self.fabric
         for dst, frame in self.book.take_frames():
             if dst:
@@ -195,8 +213,7 @@ class RunningConnector:
         if not fabric.full:
             for dst, frame in self.exchange.frames(now):
                 fabric.send(dst, frame)
-        self._hear()
-        self._arm(now)
+        fabric.flush()
 
     def _hear(self) -> None:
         """Deal with all news, those that come of it included."""
@@ -210,8 +227,8 @@ class RunningConnector:
         when = min(self.exchange.next_time(), self.book.next_time())
         timer = self._timer
         if timer is not None:
-            if timer.when() == when:
-                return
+            if timer.when() <= when:
+                return  # It rings too early, and is set anew then: cheaper than a timer for each event.
             timer.cancel()
             self._timer = None
         if when < math.inf:

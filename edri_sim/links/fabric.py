@@ -48,6 +48,9 @@ class Fabric(Protocol):
     def broadcast(self, frame: bytes) -> None:
         """Carry a frame to all that can be reached."""
 
+    def flush(self) -> None:
+        """Nothing more is sent for now: let it go."""
+
     def leave(self) -> None:
         """Say goodbye: this router is not expected back in this life."""
 
@@ -126,6 +129,9 @@ class HubPort:
         if port is not None and port.plugged and self.plugged and port.endpoint is not None:
             for raw in port._reader.feed(frame):
                 port.endpoint.on_frame(raw)
+
+    def flush(self) -> None:
+        """See :class:`Fabric`."""
 
     def leave(self) -> None:
         """See :class:`Fabric`."""

@@ -24,17 +24,19 @@ Lost = Callable[[str, str], None]
 class FrameStream(asyncio.Protocol):
     """One end. ``received`` gets every frame but pings; if it raises BadFrame, or bytes are no frames, that ends it.
 
-    ``drained`` is called when the transport takes writes again.
+    ``taken`` is called when all that came in one piece was passed on, ``drained`` when the transport takes writes
+    again.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, received: Received, lost: Lost, *,
-        drained: Callable[[], None] | None = None, max_frame: int = MAX_FRAME,
+        drained: Callable[[], None] | None = None, taken: Callable[[], None] | None = None, max_frame: int = MAX_FRAME,
     ) -> None:  # fmt: skip
         self._loop = loop
         self._received = received
         self._lost: Lost | None = lost
         self._drained = drained
+        self._taken = taken
         self._reader = FrameReader(max_frame)
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
@@ -84,9 +86,11 @@ class FrameStream(asyncio.Protocol):
                 else:
                     self._received(raw)
                 if self._transport is None:
-                    return
+                    break
         except BadFrame as error:
             self.abort(str(error), error.code)
+        if self._taken is not None:
+            self._taken()
 
     # Sending
 
@@ -104,13 +108,19 @@ class FrameStream(asyncio.Protocol):
     def send(self, frame: bytes) -> None:
         """Send a frame at the end of this turn; after the connection is lost, nothing."""
         if not self._out:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._out.append(frame)
 
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._transport is not None and out:
-            self._transport.write(b"".join(out))
+    def put(self, frame: bytes) -> None:
+        """Send a frame with the next :meth:`flush`, which is the caller's business."""
+        self._out.append(frame)
+
+    def flush(self) -> None:
+        """Write what was sent since the last time, in one piece."""
+        if self._out:
+            out, self._out = self._out, []
+            if self._transport is not None:
+                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def ping(self) -> int:
         """Ask the other end whether it is there; returns the count of the ping."""
@@ -139,7 +149,7 @@ class FrameStream(asyncio.Protocol):
     def close(self) -> None:
         """End the connection; what was sent still goes out."""
         if self._transport is not None:
-            self._flush()
+            self.flush()
             self._transport.close()
 
     def abort(self, why: str, code: str = "") -> None:

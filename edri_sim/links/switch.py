@@ -72,7 +72,9 @@ class Port:
 
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
-        self.stream = FrameStream(switch.loop, self._received, self._lost, max_frame=switch.config.max_frame)
+        self.stream = FrameStream(
+            switch.loop, self._received, self._lost, taken=switch.flush, max_frame=switch.config.max_frame
+        )
         self.node = ""
         self.incarnation = 0
         self.goodbye = False
@@ -159,6 +161,7 @@ class Switch:
         self._host = host
         self._log = NodeLog("switch", name, host.now)
         self._greeting: dict[Port, None] = {}
+        self._touched: dict[Port, None] = {}
         self._server: asyncio.Server | None = None
         self._said: dict[str, None] = {}
         self.loop: asyncio.AbstractEventLoop
@@ -287,7 +290,14 @@ class Switch:
             self.count("dropped, queue full")
             return
         source.relayed += 1
-        target.stream.send(raw.whole)
+        target.stream.put(raw.whole)
+        self._touched[target] = None
+
+    def flush(self) -> None:
+        """Let go what one piece of input has brought for others."""
+        touched, self._touched = self._touched, {}
+        for port in touched:
+            port.stream.flush()
 
     def _drop(self, source: Port, node: str, reason: str) -> None:
         self.count(f"dropped, {reason}")

@@ -146,9 +146,14 @@ class SwitchLine:
         return self._stream is not None and self._stream.full
 
     def send(self, frame: bytes) -> None:
-        """Send a frame, if the line is up."""
+        """Send a frame with the next :meth:`flush`, if the line is up."""
         if self._stream is not None:
-            self._stream.send(frame)
+            self._stream.put(frame)
+
+    def flush(self) -> None:
+        """Write what was sent since the last time."""
+        if self._stream is not None:
+            self._stream.flush()
 
     # Staying connected
 
@@ -341,6 +346,11 @@ class TcpFabric:
         for line in self.lines:
             if line.up:
                 line.send(frame)
+
+    def flush(self) -> None:
+        """See :class:`~edri_sim.links.fabric.Fabric`."""
+        for line in self.lines:
+            line.flush()
 
     def leave(self) -> None:
         """See :class:`~edri_sim.links.fabric.Fabric`."""

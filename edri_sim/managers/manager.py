@@ -86,6 +86,9 @@ class RunningManager:
     def leave(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`; what other nodes send comes through another part."""
 
+    async def settled(self) -> None:
+        """See :class:`~edri_sim.routing.context.RunningPart`; it sends through another part."""
+
     async def quiet(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
         for group in self._groups:

@@ -39,6 +39,9 @@ class RunningPart(Protocol):
     def leave(self) -> None:
         """The node is about to stop: take nothing new from other nodes."""
 
+    async def settled(self) -> None:
+        """Return once all that it was to send to other nodes was taken there, or given up."""
+
     async def quiet(self) -> None:
         """Return when the part is not busy."""
 

@@ -10,8 +10,10 @@ from typing import Any
 from edri_sim.errors import StorageError
 from edri_sim.host import Statement
 
+READ_ONLY = "it cannot be written: let this program's account write to the file and its folder"
+
 _ADVICE = {
-    sqlite3.SQLITE_READONLY: "it cannot be written: let this program's account write to the file and its folder",
+    sqlite3.SQLITE_READONLY: READ_ONLY,
     sqlite3.SQLITE_FULL: "the disk is full, or the file as large as it may be: make room, or change the data folder",
     sqlite3.SQLITE_IOERR: "the disk failed: mend it, or change the data folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: expected a file in a folder that this program may write to",

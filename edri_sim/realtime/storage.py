@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edri_sim.database import fetch, ours, write
+from edri_sim.database import READ_ONLY, fetch, ours, write
 from edri_sim.errors import StorageError
 from edri_sim.host import Statement
 
@@ -98,6 +98,7 @@ class FileStorage:
         connection: sqlite3.Connection | None = None
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._check_writable()
             with ours(self._place):
                 connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)
                 self._set_up(connection)
@@ -111,6 +112,12 @@ class FileStorage:
                 connection.close()
             raise
         return connection
+
+    def _check_writable(self) -> None:
+        """SQLite would open what it may only read, and call it a failure of the disk that it cannot lock it."""
+        for path in (self._path.parent, self._path):
+            if path.exists() and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+                raise StorageError(f"storage {self._place}: {READ_ONLY}")
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         try:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -262,6 +266,36 @@ def test_a_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         "it cannot be opened: expected a file in a folder that this program may write to"
     )
     assert refusal(Path("/proc")).startswith("it cannot be opened: expected a file in a folder that this program may")
+
+
+@contextmanager
+def plain_user() -> Iterator[None]:
+    """Where the tests run as root: as a user who may not write what others own."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_what_this_account_may_only_read_says_so(what: str) -> None:
+    async def fill() -> None:
+        storage = LocalHost(data=path).storage("box")
+        await storage.commit([CREATE])
+        await storage.close()
+
+    with TemporaryDirectory() as folder:  # Not tmp_path, which is inside a folder that only its owner may enter.
+        path = Path(folder)
+        asyncio.run(fill())
+        (path / "box.sqlite").chmod(0o666 if what == "folder" else 0o444)
+        path.chmod(0o555 if what == "folder" else 0o777)
+        with plain_user():
+            assert refusal(path) == "it cannot be written: let this program's account write to the file and its folder"
+        path.chmod(0o755)
 
 
 def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import signal
 import socket
-import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -18,6 +15,7 @@ from edri_sim.errors import SettingsError
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.slot import Slot, SlotOwner, WorkerPlan
 from edri_sim.names import check_name
+from edri_sim.realtime import signals
 from edri_sim.realtime.process_slot import ProcessSlot
 from edri_sim.realtime.spawn import spawner
 from edri_sim.realtime.storage import FileStorage
@@ -89,22 +87,4 @@ class LocalHost:
 
         Does nothing off the main thread, in a notebook, and where the program has a handler for SIGTERM of its own.
         """
-        loop = asyncio.get_running_loop()
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or _in_notebook()
-            or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-        ):
-            return lambda: None
-        loop.add_signal_handler(signal.SIGTERM, stop)
-        return lambda: _forget_signal(loop)
-
-
-def _in_notebook() -> bool:
-    """Whether this program is a notebook's kernel; that ipykernel is imported says little, for tools import it too."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return hasattr(shell, "kernel")
-
-
-def _forget_signal(loop: asyncio.AbstractEventLoop) -> None:
-    loop.remove_signal_handler(signal.SIGTERM)
+        return signals.on_terminate(stop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from edri_sim.realtime.messages import (
     Stop,
 )
 from edri_sim.realtime.sending import dumps
+from edri_sim.realtime.signals import describe_exit
 
 _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 
@@ -148,7 +148,7 @@ class ProcessSlot:
         code = self._reap()
         if not self._gone.done():
             self._gone.set_result(None)
-        reason = _describe(code)
+        reason = describe_exit(code)
         if not self._ready.done():
             self._ready.set_exception(
                 ProviderLost(f"{self._plan.label}: the worker process {reason} before it was ready")
@@ -272,7 +272,3 @@ def _import_path() -> list[str]:
     """PYTHONPATH for the child: wherever this package came from, it must find it again."""
     inherited = os.environ.get("PYTHONPATH")
     return [_PACKAGE_HOME, *([inherited] if inherited else [])]
-
-
-def _describe(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import pickle
-import signal
 import socket
 import sys
 import threading
@@ -27,6 +26,7 @@ from edri_sim.events import EventType, event_type, registry
 from edri_sim.logs import NodeLog
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.slot import WorkerPlan, handler_error
+from edri_sim.realtime import signals
 from edri_sim.realtime.messages import (
     Answered,
     Begin,
@@ -234,7 +234,7 @@ async def _serve(connection: socket.socket) -> None:
 def main(arguments: list[str]) -> None:
     """Run a worker; the two arguments are file descriptors that the node has passed on."""
     # Ctrl-C reaches the whole group: it is the node that decides what becomes of its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.ignore_interrupt()
     # No program is here to say where logs go: they go to stderr, which the node's program shares.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     connection = socket.socket(fileno=int(arguments[0]))

@@ -1,4 +1,4 @@
-"""The command line: ``edri-sim demo``."""
+"""The command line: ``edri-sim demo`` and ``edri-sim certs``."""
 
 from __future__ import annotations
 
@@ -176,3 +176,32 @@ def _as_json(result: Result, out: Path) -> dict[str, Any]:
         "simulated": as_json(result.simulated),
         "report": str(out),
     }
+
+
+@app.command()
+def certs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write them to; made if it is missing.")],
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A node or switch, once for each [default: localhost].", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace certificates that are there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the names of the files as JSON.")] = False,
+) -> None:
+    """Make a certificate authority and certificates for TLS between nodes and switches, for development.
+
+    An authority that is in DIR already signs again. Keys are not encrypted, and nothing is ever revoked: in
+    production, use certificates of your own authority.
+    """
+    from edri_sim.realtime.certificates import AUTHORITY, make_certificates
+
+    files = make_certificates(folder, name or ["localhost"], force=force)
+    if as_json:
+        print(
+            json.dumps({owner: {"cert": str(cert), "key": str(key)} for owner, (cert, key) in files.items()}, indent=2)
+        )
+        return
+    authority = files.pop(AUTHORITY)[0]
+    for owner, (cert, key) in files.items():
+        print(f"{owner}: EDRI_TLS_CERT={cert} EDRI_TLS_KEY={key} EDRI_TLS_CA={authority}")
+    print("For development only: the keys are not encrypted, and who has the authority's can be any node.")

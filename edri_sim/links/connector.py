@@ -110,6 +110,7 @@ class RunningConnector:
         """How often frames of other routers broke the rules, by the code."""
         self._alarm = _Alarm(self._ring, lambda: not self._needed())
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
         self._poked = False
         self._leaving = False
         self._greeted = False
@@ -225,17 +226,16 @@ class RunningConnector:
 
     def _arm(self, now: float) -> None:
         when = min(self.exchange.next_time(), self.book.next_time())
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= when:
-                return  # It rings too early, and is set anew then: cheaper than a timer for each event.
-            timer.cancel()
-            self._timer = None
-        if when < math.inf:
-            self._timer = self._loop.call_at(max(when, now), self._alarm)
+        if self._rings_at <= when:
+            return  # It rings too early, and is set anew then: cheaper than a timer for each event.
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = when
+        self._timer = self._loop.call_at(max(when, now), self._alarm)
 
     def _ring(self) -> None:
         self._timer = None
+        self._rings_at = math.inf
         now = self._now()
         self.exchange.tick(now)
         self.book.tick(now)

@@ -27,9 +27,9 @@ MAX_FRAME_CAP = 16 << 20
 MAX_HOPS = 8
 """How many routers an envelope may pass."""
 
-REDELIVERED, GAP, HANDLED_WANTED = 1, 2, 4
+REDELIVERED, GAP, HANDLED_WANTED, ACK_NOW = 1, 2, 4, 8
 """Flags of DATA: it may have been delivered before; it was given up, and fills its place in the order; its row is kept
-until a handler has returned."""
+until a handler has returned; the sender can send no more before it hears of this."""
 
 NOTIFY, REQUEST, REPLY, ERROR, CANCEL, HANDLED = range(1, 7)
 """Kinds of DATA."""
@@ -244,7 +244,10 @@ class Data(FlowFrame):
 
 
 class Sync(FlowFrame):
-    """What the sender has: all below ``base`` is settled, ``last`` was assigned last. Answered at once with an Ack."""
+    """What the sender has: all below ``base`` is settled, ``last`` is the highest that may have been sent.
+
+    Answered at once, with an Ack or a Reset that says its number, ``sync``.
+    """
 
     number = 14
     base: U64
@@ -268,11 +271,15 @@ class Ack(FlowFrame):
 
 
 class Reset(FlowFrame):
-    """The receiver of a flow can't go on with it; ``now`` is its present incarnation."""
+    """The receiver of a flow can't go on with it; ``now`` is its present incarnation.
+
+    ``sync`` is the number of the Sync that this answers, 0 for the answer to an event.
+    """
 
     number = 16
     reason: Word
     now: U64
+    sync: U64
 
 
 STALE_DST, FENCED, UNKNOWN_FLOW, ROLLBACK = "STALE_DST", "FENCED", "UNKNOWN_FLOW", "ROLLBACK"

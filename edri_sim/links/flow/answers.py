@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edri_sim.links.flow.holdings import Holdings
-from edri_sim.links.flow.items import EVENTS, Accepted, Fenced, Item
+from edri_sim.links.flow.items import Accepted, Fenced, Item
 from edri_sim.links.flow.lives import Lives
 from edri_sim.links.flow.peer import Outgoing, Peer
 from edri_sim.links.flow.send import BadAck, Row
-from edri_sim.links.frames import FENCED, STALE_DST, Ack, BadFrame, FlowFrame, Reset
+from edri_sim.links.frames import FENCED, ROLLBACK, STALE_DST, UNKNOWN_FLOW, Ack, BadFrame, FlowFrame, Reset
 
 
 class Answers:
@@ -16,12 +18,19 @@ class Answers:
     def __init__(self, holdings: Holdings, lives: Lives) -> None:
         self._holdings = holdings
         self._lives = lives
+        self._resets: dict[str, Callable[[Peer, Outgoing, Reset, float], None]] = {
+            STALE_DST: self._stale, FENCED: self._fenced, UNKNOWN_FLOW: self._unknown, ROLLBACK: self._rollback,
+        }  # fmt: skip
 
     def handled(self, peer: Peer, origin: int, number: int) -> None:
         """The peer's handler has returned from an event that was kept until then."""
-        found = peer.unhandled.pop((origin, number), None)
-        if found is not None:
-            self._holdings.release(peer, found[1], found[0])
+        kept = peer.kept.pop((origin, number), None)
+        if kept is None:
+            return
+        if kept.arrived:
+            self._holdings.release_kept(peer, kept)
+        else:
+            kept.item.handled = False  # This came before the acknowledgement.
 
     def ack(self, peer: Peer, ack: Ack, _: int, now: float) -> None:
         """Take an acknowledgement. Raises BadFrame."""
@@ -32,29 +41,45 @@ class Answers:
             settled = out.send.acknowledge(ack.cum, ack.ranges, ack.window, ack.sync, ack.rejected, now)
         except BadAck as error:
             raise BadFrame("bad_ack", f"ACK from {peer.name}: {error}") from error
+        if settled:
+            self._holdings.moved(peer, out)
         for row, rejected in settled:
             if row.item is not None:
                 self._settle(peer, out, row, rejected)
 
     def _settle(self, peer: Peer, out: Outgoing, row: Row, rejected: str | None) -> None:
         item: Item = row.item
-        out.release(item)
-        if item.handled and rejected is None:
-            peer.unhandled[item.origin, item.number] = (row.seq, item)
+        kept = peer.kept.get((item.origin, item.number)) if item.handled else None
+        if kept is not None and rejected is None:
+            out.release(item)
+            kept.arrived = True
         else:
-            self._holdings.release(peer, item, row.seq, durable=out.lane == EVENTS)
+            self._holdings.release_row(peer, out, row)
+            if kept is not None:
+                del peer.kept[item.origin, item.number]
         self._holdings.news.append(Accepted(peer.name, item, rejected))
 
     def reset(self, peer: Peer, reset: Reset, _: int, now: float) -> None:
-        """The receiver can't go on with a flow."""
+        """The receiver can't go on with a flow. Raises BadFrame."""
         out = _flow_of(peer, reset)
-        if out is None:
-            return
-        if reset.reason == STALE_DST:
-            self._lives.learn(peer.name, reset.now, now)
-        elif reset.reason == FENCED:
-            self._holdings.news.append(Fenced(peer.name))
-        else:
+        handle = self._resets.get(reset.reason)
+        if handle is None:
+            raise BadFrame("unknown_reason", f"RESET from {peer.name}: the reason {reset.reason!r}")
+        if out is not None:
+            handle(peer, out, reset, now)
+
+    def _stale(self, peer: Peer, _: Outgoing, reset: Reset, now: float) -> None:
+        self._lives.learn(peer.name, reset.now, now)
+
+    def _fenced(self, peer: Peer, _out: Outgoing, _reset: Reset, _now: float) -> None:
+        self._holdings.news.append(Fenced(peer.name))
+
+    def _unknown(self, peer: Peer, out: Outgoing, _: Reset, now: float) -> None:
+        self._lives.renew(peer, out, now)
+
+    def _rollback(self, peer: Peer, out: Outgoing, reset: Reset, now: float) -> None:
+        # Only an earlier life can have sent more than this one knows; else an old Sync came late.
+        if out.send.resumed and reset.sync == out.send.syncs:
             self._lives.renew(peer, out, now)
 
 

@@ -16,11 +16,12 @@ from edri_sim import trace
 from edri_sim.links.flow.answers import Answers
 from edri_sim.links.flow.holdings import Holdings
 from edri_sim.links.flow.incoming import Incoming, Observe
-from edri_sim.links.flow.items import CONTROL, EVENTS, Change, Item, Limits, News, Payload
+from edri_sim.links.flow.items import CONTROL, EVENTS, Item, Limits, News, Payload
 from edri_sim.links.flow.lives import Lives
 from edri_sim.links.flow.peer import Outgoing, Peer
 from edri_sim.links.flow.send import Row
 from edri_sim.links.frames import (
+    ACK_NOW,
     GAP,
     HANDLED,
     HANDLED_WANTED,
@@ -34,7 +35,8 @@ from edri_sim.links.frames import (
     encode,
 )
 
-Ready = tuple[str, bytes]
+Encoded = bytes
+Ready = tuple[str, Encoded]
 """A frame, after the router that it goes to."""
 
 
@@ -56,7 +58,10 @@ class Exchange:
         self._holdings = Holdings(incarnation, outbox, self.limits)
         self._lives = Lives(self._holdings)
         answers = Answers(self._holdings, self._lives)
-        self._incoming = Incoming(node, incarnation, self._news_of, answers.handled, observe)
+        self._incoming = Incoming(
+            node, incarnation, self._news_of, answers.handled, self._lives.learn, self._holdings.touch, observe,
+            self.limits.window,
+        )  # fmt: skip
         self._wakes: list[tuple[float, int, Peer]] = []
         self._ticket = count().__next__
         self._handlers: dict[type[Frame], Callable[[Peer, Any, int, float], None]] = {
@@ -67,8 +72,11 @@ class Exchange:
         self.learn_life = self._lives.learn
         self.admit = self._lives.admit
         self.forget = self._lives.forget
+        self.restore = self._lives.restore
         self.settle_handled = answers.handled
         self.peer = self._holdings.peer
+        self.take_changes = self._holdings.take_changes
+        self.committed = self._holdings.committed
 
     @property
     def peers(self) -> dict[str, Peer]:
@@ -95,11 +103,6 @@ class Exchange:
         news, self._holdings.news = self._holdings.news, []
         return news
 
-    def take_changes(self) -> list[Change]:
-        """What a durable outbox has to write down before it says :meth:`committed`."""
-        changes, self._holdings.changes = self._holdings.changes, []
-        return changes
-
     def frames(self, now: float) -> list[Ready]:
         """What to send now, each with the router that it goes to; saying so counts as sending it."""
         dirty, self._holdings.dirty = self._holdings.dirty, {}
@@ -110,33 +113,38 @@ class Exchange:
         return ready
 
     def _collect(self, peer: Peer, ready: list[Ready], now: float) -> None:
-        for out in peer.open_lanes():
+        for out in peer.sends.values():
             send = out.send
-            if send.sync_due(now):
+            if send.sync_due():
                 key = (peer.name, self.node, 0, "", out.outbox, out.generation, peer.incarnation, out.lane)
-                ready.append((peer.name, encode(Sync(*key, send.base, send.last, send.syncs))))
-            for row in send.transmit(now):
-                ready.append(self._encode(peer, out, row, now))
+                ready.append((peer.name, encode(Sync(*key, send.base, send.fresh - 1, send.syncs))))
+            rows = send.transmit(now)
+            for row in rows:
+                flags = ACK_NOW if send.limited and row is rows[-1] else 0
+                ready.append((peer.name, self._encode(peer, out, row, flags, now)))
         ready += self._incoming.acknowledgements(peer, now)
 
-    def _encode(self, peer: Peer, out: Outgoing, row: Row, now: float) -> Ready:
+    def _encode(self, peer: Peer, out: Outgoing, row: Row, flags: int, now: float) -> Encoded:
         item: Item | None = row.item
         key = (out.outbox, out.generation, peer.incarnation, out.lane, out.send.base, row.seq)
         if item is not None and item.deadline <= now:
-            self._holdings.give_up(peer, out, row, "expired")
+            self._holdings.give_up(peer, out, row, "expired", sends=row.sends - 1)
             item = None
         if item is None:
             gap = Data(peer.name, self.node, 0, "", *key, 0, 0, 0, "", -1.0, "", 1, b"", row.places)
-            return peer.name, encode(gap, GAP)
+            return encode(gap, flags | GAP)
         if self._observe is not None:
             self._observe(trace.SENT if row.sends == 1 else trace.RESENT, item, peer.name)
-        flags = (REDELIVERED if item.redelivered else 0) | (HANDLED_WANTED if item.handled else 0)
+        if item.redelivered:
+            flags |= REDELIVERED
+        if item.handled:
+            flags |= HANDLED_WANTED
         remaining = -1.0 if item.deadline == math.inf else item.deadline - now
         data = Data(
             peer.name, self.node, item.kind, item.type, *key, item.origin, item.number, item.ref, item.schema,
             remaining, item.trace, 1, item.payload.data,
         )  # fmt: skip
-        return peer.name, encode(data, flags)
+        return encode(data, flags)
 
     # Time
 
@@ -158,7 +166,7 @@ class Exchange:
             for out in peer.sends.values():
                 out.send.probe(now)
             self._holdings.give_up_old(peer, now)
-            self._holdings.dirty[peer] = None
+            self._holdings.touch(peer)
 
     def _arm(self, peer: Peer) -> None:
         when = peer.due(self.limits.retention)
@@ -179,10 +187,9 @@ class Exchange:
         out = peer.sends.get(lane) or holdings.begin(peer, lane)
         if lane != CONTROL:
             holdings.make_room(peer, out, item)
-        row = holdings.put(peer, out, item)
-        if peer.reachable and out.send.due == math.inf:
+        if out.send.reachable and out.send.due == math.inf:
             out.send.due = now + out.send.timeout
-        return row
+        return holdings.put(peer, out, item)
 
     def holds(self, name: str, row: Row) -> bool:
         """Whether an item that was pushed on the lane of events has to wait before it can be sent."""
@@ -193,23 +200,16 @@ class Exchange:
         """Give up an item on the lane of events; whether it may have arrived, so that it has to be cancelled there."""
         peer = self.peers[name]
         out = peer.sends.get(EVENTS)
-        if out is None or row.item is None or out.send.rows.get(row.seq) is not row:
+        if out is None or not out.holds(row):
             return True
+        was_sent = row.sends > 0 or row.item.redelivered
         self._holdings.give_up(peer, out, row, reason)
-        self._holdings.dirty[peer] = None
-        return row.sends > 0
+        self._holdings.touch(peer)
+        return was_sent
 
     def handled(self, name: str, origin: int, number: int, now: float) -> None:
         """Tell a router that a handler has returned from an event that it keeps until then."""
         self.push(name, CONTROL, Item(HANDLED, "", Payload(b""), origin, 0, now, ref=number), now)
-
-    def committed(self, name: str, seq: int) -> None:
-        """All changes up to this place of the lane of events are written down, so that it may be sent."""
-        peer = self.peers.get(name)
-        out = peer.sends.get(EVENTS) if peer is not None else None
-        if peer is not None and out is not None:
-            out.send.committed = max(out.send.committed, seq)
-            self._holdings.dirty[peer] = None
 
     # Receiving
 
@@ -221,5 +221,5 @@ class Exchange:
         """
         frame = raw.open()
         peer = self._holdings.peer(frame.src)
-        self._holdings.dirty[peer] = None
+        self._holdings.touch(peer)
         self._handlers[type(frame)](peer, frame, raw.flags, now)

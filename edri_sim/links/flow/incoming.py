@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from edri_sim import trace
-from edri_sim.links.flow.items import Delivered, Gap, Item, News, Payload
+from edri_sim.links.flow.items import EVENTS, Delivered, Gap, Item, News, Payload
 from edri_sim.links.flow.peer import Peer
 from edri_sim.links.flow.receive import ReceiveLane
 from edri_sim.links.frames import (
+    ACK_NOW,
     FENCED,
     GAP,
     HANDLED,
@@ -25,10 +27,15 @@ from edri_sim.links.frames import (
     encode,
 )
 
+LAST_PLACE = 1 << 62
+"""The highest seq that a flow may come to: far from what a frame can't carry."""
+
 Observe = Callable[[int, Item, str], None]
 """Told a stage of the trace, the item and the other router."""
 Handled = Callable[[Peer, int, int], None]
 """Told the origin and number of an event that the peer's handler has returned from."""
+Learn = Callable[[str, int, float], None]
+"""Told the name of a router, a life that it has been in, and the time."""
 
 
 class Incoming:
@@ -40,19 +47,25 @@ class Incoming:
         incarnation: int,
         report: Callable[[News], None],
         handled: Handled,
+        learn: Learn,
+        touch: Callable[[Peer], None],
         observe: Observe | None,
+        window: int,
     ) -> None:
         self.node = node
         self.incarnation = incarnation
         self._report = report
         self._handled = handled
+        self._learn = learn
+        self._touch = touch
         self._observe = observe
-        self._resets: list[tuple[str, bytes]] = []
+        self._window = window
+        self._resets: dict[tuple[str, bytes], None] = {}
 
     def take_resets(self) -> list[tuple[str, bytes]]:
         """The resets to send, each with the router that it goes to."""
-        resets, self._resets = self._resets, []
-        return resets
+        resets, self._resets = self._resets, {}
+        return list(resets)
 
     def acknowledgements(self, peer: Peer, now: float) -> list[tuple[str, bytes]]:
         """The acknowledgements that are due."""
@@ -65,29 +78,31 @@ class Incoming:
 
     def data(self, peer: Peer, data: Data, flags: int, now: float) -> None:
         """Take an event; what is in order now is reported. Raises BadFrame."""
-        if data.hops > MAX_HOPS:
-            raise BadFrame("too_many_hops", f"DATA from {peer.name} passed {data.hops} routers: at most {MAX_HOPS} may")
-        if data.seq < 1 or data.places < 1 or data.base > data.seq:
-            raise BadFrame(
-                "bad_place", f"DATA from {peer.name}: seq {data.seq}, {data.places} places, base {data.base}"
-            )
+        gap = bool(flags & GAP)
+        _check(peer, data, gap)
         lane = self._lane_for(peer, data, data.base)
         if lane is None:
             return
-        size = 0 if flags & GAP else len(data.payload) or 1
+        if data.origin > peer.incarnation and data.lane == EVENTS:  # It came before word of the life that sent it.
+            self._learn(peer.name, data.origin, now)
+        size = 0 if gap else len(data.payload) or 1
         duplicates = lane.duplicates
-        for delivered, its_flags in lane.data(data.seq, data.places, data.base, size, (data, flags), now):
+        for first, last, (arrived, its_flags) in lane.data(data.seq, data.places, data.base, size, (data, flags), now):
             if its_flags & GAP:
-                self._report(Gap(peer.name, data.lane, delivered.seq, delivered.seq + delivered.places - 1))
-            elif delivered.kind == HANDLED:
-                self._handled(peer, delivered.origin, delivered.ref)
+                self._report(Gap(peer.name, data.lane, first, last))
+            elif arrived.kind == HANDLED:
+                self._handled(peer, arrived.origin, arrived.ref)
             else:
-                self._report(Delivered(peer.name, lane, delivered, its_flags))
-        if lane.duplicates > duplicates and self._observe is not None and not flags & GAP:
+                self._report(Delivered(peer.name, lane, arrived, its_flags))
+        if flags & ACK_NOW:
+            lane.hurry(now)
+        if lane.duplicates > duplicates and self._observe is not None and not gap:
             self._observe(trace.DUPLICATE, _seen(data), peer.name)
 
     def _lane_for(self, peer: Peer, frame: FlowFrame, base: int) -> ReceiveLane | None:
-        """The receiving end of the frame's flow; None after a Reset was sent in its place."""
+        """The receiving end of the frame's flow; None after a Reset was sent in its place. Raises BadFrame."""
+        if frame.lane > EVENTS:
+            raise BadFrame("unknown_lane", f"{type(frame).__name__} from {peer.name}: lane {frame.lane}")
         if frame.incarnation != self.incarnation:
             self._reset(peer, frame, STALE_DST)
             return None
@@ -97,7 +112,8 @@ class Incoming:
             if base > 1:
                 self._reset(peer, frame, UNKNOWN_FLOW)
                 return None
-            lane = peer.receives[frame.lane] = ReceiveLane(*theirs)
+            wake = partial(self._touch, peer)
+            lane = peer.receives[frame.lane] = ReceiveLane(*theirs, wake, window=self._window)
         elif theirs < (lane.outbox, lane.generation):
             self._reset(peer, frame, FENCED)
             return None
@@ -108,10 +124,14 @@ class Incoming:
 
     def _reset(self, peer: Peer, frame: FlowFrame, reason: str) -> None:
         key = (frame.outbox, frame.generation, frame.incarnation, frame.lane)
-        self._resets.append((peer.name, encode(Reset(peer.name, self.node, 0, "", *key, reason, self.incarnation))))
+        sync = frame.sync if isinstance(frame, Sync) else 0
+        reset = Reset(peer.name, self.node, 0, "", *key, reason, self.incarnation, sync)
+        self._resets[peer.name, encode(reset)] = None
 
     def sync(self, peer: Peer, sync: Sync, _: int, now: float) -> None:
-        """Answer a Sync: with an acknowledgement, or with a reset."""
+        """Answer a Sync: with an acknowledgement, or with a reset. Raises BadFrame."""
+        if not sync.base - 1 <= sync.last <= LAST_PLACE:
+            raise BadFrame("bad_place", f"SYNC from {peer.name}: base {sync.base}, last {sync.last}")
         lane = self._lane_for(peer, sync, sync.base)
         if lane is None:
             return
@@ -119,6 +139,17 @@ class Incoming:
             self._reset(peer, sync, ROLLBACK)
             return
         lane.synchronise(sync.base, sync.sync, now)
+
+
+def _check(peer: Peer, data: Data, gap: bool) -> None:
+    """Raises BadFrame for what no router may send."""
+    if data.hops > MAX_HOPS:
+        raise BadFrame("too_many_hops", f"DATA from {peer.name} passed {data.hops} routers: at most {MAX_HOPS} may")
+    places = data.places
+    if not 1 <= data.seq <= LAST_PLACE or data.base > data.seq or not 1 <= places <= LAST_PLACE:
+        raise BadFrame("bad_place", f"DATA from {peer.name}: seq {data.seq}, base {data.base}, {places} places")
+    if data.payload if gap else places > 1:
+        raise BadFrame("bad_gap", f"DATA from {peer.name}: {places} places with {len(data.payload)} bytes, gap {gap}")
 
 
 def _seen(data: Data) -> Item:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from edri_sim.links.flow.receive import ReceiveLane
+from edri_sim.links.flow.receive import WINDOW, ReceiveLane
 from edri_sim.links.frames import Data
 
 CONTROL, EVENTS = 0, 1
@@ -52,12 +52,16 @@ class Item(msgspec.Struct, eq=False):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What an outbox holds at most: events and bytes of one flow, bytes in all, and seconds that an event is kept."""
+    """What an outbox holds at most: events and bytes of one flow, bytes in all, and seconds that an event is kept.
+
+    ``window``: events of one flow that are admitted beyond those that have found their room here.
+    """
 
     events: int = 10_000
     flow_bytes: int = 64 << 20
     node_bytes: int = 256 << 20
     retention: float = 600.0
+    window: int = WINDOW
 
 
 class Full(Exception):
@@ -131,26 +135,33 @@ News = Delivered | Gap | Accepted | GivenUp | Returned | Restarted | Fenced
 
 
 class Put(NamedTuple):
-    """An item has its place in the flow to a router."""
+    """An item has its place in a flow to a router: (peer, generation, seq) is its key for good."""
 
     peer: str
+    generation: int
     seq: int
     item: Item
 
 
 class Drop(NamedTuple):
-    """The item in this place is settled or given up."""
+    """The item in this place need not be kept any more."""
 
     peer: str
+    generation: int
     seq: int
 
 
-class Begin(NamedTuple):
-    """A flow to a router began anew; nothing of the one before it is left."""
+class Flow(NamedTuple):
+    """Where the flow to a router stands; this takes the place of what was written of it before.
+
+    It goes to the life ``incarnation`` (0: not known yet); all below ``base`` is settled; ``next`` comes next.
+    """
 
     peer: str
     incarnation: int
     generation: int
+    base: int
+    next: int
 
 
-Change = Put | Drop | Begin
+Change = Put | Drop | Flow

@@ -4,55 +4,93 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+
+import msgspec
 
 from edri_sim.links.flow.items import CONTROL, Item
 from edri_sim.links.flow.receive import ReceiveLane
 from edri_sim.links.flow.send import Row, SendLane
 
+EventKey = tuple[int, int]
+"""Origin and number of an event: with the router that sends it, the event id."""
+
 
 class Outgoing:
     """A lane to a router, with what tells its flow from others, and with what it holds."""
 
-    def __init__(self, lane: int, outbox: int, generation: int, send: SendLane) -> None:
+    def __init__(self, lane: int, outbox: int, generation: int, send: SendLane, *, durable: bool) -> None:
         self.lane = lane
         self.outbox = outbox
         self.generation = generation
         self.send = send
+        self.durable = durable
         self.events = 0
         self.bytes = 0
-        self.latest: deque[Row] = deque()
-        """Rows that a newer one may push out, oldest first; some may be settled."""
-        self._ages: deque[Row] = deque()
+        self._ages = Waiting()
+        self._latest = Waiting()
 
-    def push(self, item: Item) -> Row:
-        """Put an item at the end of the lane."""
-        row = self.send.push(item)
+    def push(self, item: Item, row: Row | None = None) -> Row:
+        """Put an item at the end of the lane; in its ``row``, if it comes from another flow."""
+        row = self.send.push(item, row)
+        self.track(row)
+        return row
+
+    def track(self, row: Row) -> None:
+        """The lane holds the item of a row."""
+        item: Item = row.item
         self.events += 1
         self.bytes += item.size
-        self._ages.append(row)
+        self._ages.add(row, self)
         if item.latest:
-            self.latest.append(row)
-        return row
+            self._latest.add(row, self)
 
     def release(self, item: Item) -> None:
         """The lane does not hold the item any more."""
         self.events -= 1
         self.bytes -= item.size
 
+    def holds(self, row: Row) -> bool:
+        """Whether the row is neither settled nor given up."""
+        return row.item is not None and self.send.rows.get(row.seq) is row
+
     def oldest(self) -> Row | None:
         """The row that has waited longest, of those that are not settled and not given up."""
-        return _first(self._ages, self.send.base)
+        return self._ages.first(self)
 
     def oldest_latest(self) -> Row | None:
         """The same, of those that a newer one may push out."""
-        return _first(self.latest, self.send.base)
+        return self._latest.first(self)
 
 
-def _first(rows: deque[Row], base: int) -> Row | None:
-    while rows and (rows[0].item is None or rows[0].seq < base):
-        rows.popleft()
-    return rows[0] if rows else None
+class Waiting:
+    """Rows of a lane in the order in which they came; those that it does not hold any more leave in time."""
+
+    def __init__(self) -> None:
+        self._rows: deque[Row] = deque()
+
+    def add(self, row: Row, out: Outgoing) -> None:
+        """The newest."""
+        rows = self._rows
+        rows.append(row)
+        if len(rows) > 2 * out.events + 64:  # An old one that stays must not keep those that came and went after it.
+            self._rows = deque(row for row in rows if out.holds(row))
+
+    def first(self, out: Outgoing) -> Row | None:
+        """The oldest that the lane holds."""
+        rows = self._rows
+        while rows and not out.holds(rows[0]):
+            rows.popleft()
+        return rows[0] if rows else None
+
+
+class Kept(msgspec.Struct, eq=False):
+    """An item that is kept until a handler has returned from it, and the place that it had."""
+
+    generation: int
+    seq: int
+    item: Item
+    arrived: bool = False
 
 
 class Peer:
@@ -61,15 +99,15 @@ class Peer:
     ``held``: it began a new life, and it is not known yet what that wants.
     """
 
-    def __init__(self, name: str, incarnation: int = 0) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.incarnation = incarnation
+        self.incarnation = 0
         self.reachable = False
         self.held = False
         self.sends: dict[int, Outgoing] = {}
         self.receives: dict[int, ReceiveLane] = {}
-        self.unhandled: dict[tuple[int, int], tuple[int, Item]] = {}
-        """Seq and item of what has arrived and is kept until it was handled, by origin and number."""
+        self.kept: dict[EventKey, Kept] = {}
+        """What is kept until it was handled, in the order in which it came."""
         self.armed = math.inf
 
     def __repr__(self) -> str:
@@ -80,9 +118,15 @@ class Peer:
         """Whether it can be reached, and what it wants is known."""
         return self.reachable and not self.held
 
-    def open_lanes(self) -> Iterator[Outgoing]:
-        """The lanes that may send."""
-        return (out for lane, out in self.sends.items() if lane == CONTROL or not self.held)
+    def may_send(self, lane: int) -> bool:
+        """Whether what is on a lane may go out."""
+        return self.reachable and (lane == CONTROL or not self.held)
+
+    def connect(self, now: float) -> None:
+        """Go on with all lanes that may send."""
+        for out in self.sends.values():
+            if self.may_send(out.lane):
+                out.send.connect(now)
 
     def due(self, retention: float) -> float:
         """When something has to be done: a probe, an acknowledgement, or an event that is kept too long."""
@@ -94,8 +138,8 @@ class Peer:
                 when = min(when, oldest.item.created + retention)
         for lane in self.receives.values():
             when = min(when, lane.due)
-        for _, item in self.unhandled.values():
-            return min(when, item.created + retention)
+        for kept in self.kept.values():
+            return min(when, kept.item.created + retention)
         return when
 
     def in_order(self, wanted: Callable[[Outgoing], bool] = lambda _: True) -> list[tuple[Outgoing, Row]]:

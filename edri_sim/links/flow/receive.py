@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 WINDOW = 1024
@@ -14,12 +15,20 @@ ACK_EVERY, ACK_WITHIN = 16, 0.02
 """Events and seconds after which a receiver acknowledges at the latest."""
 MOST_RANGES = 32
 """Selective ranges in one acknowledgement."""
+LONGEST_REASON = 64
+"""Characters of the reason for which an event is rejected."""
+
+Arrived = tuple[int, int, Any]
+"""The first and last place that an item fills, and the item."""
 
 
 class ReceiveLane:
-    """The receiving end of one flow: ``outbox`` and ``generation`` tell it from the flows before it."""
+    """The receiving end of one flow: ``outbox`` and ``generation`` tell it from the flows before it.
 
-    def __init__(self, outbox: int, generation: int, *, window: int = WINDOW) -> None:
+    ``wake`` is called when there is something to acknowledge though no frame has come.
+    """
+
+    def __init__(self, outbox: int, generation: int, wake: Callable[[], None], *, window: int = WINDOW) -> None:
         self.outbox = outbox
         self.generation = generation
         self.next = 1
@@ -34,6 +43,8 @@ class ReceiveLane:
         self.due = math.inf
         """When to acknowledge at the latest."""
         self.sync = 0
+        """The number of the Sync that came last."""
+        self._wake = wake
         self._limit = window
         self._window = window
         self._told = window
@@ -42,12 +53,13 @@ class ReceiveLane:
         self._rejected: deque[tuple[int, str]] = deque()
         self._unacked = 0
 
-    def data(self, seq: int, places: int, base: int, size: int, item: Any, now: float) -> list[Any]:
+    def data(self, seq: int, places: int, base: int, size: int, item: Any, now: float) -> list[Arrived]:
         """Take the item that fills ``places`` from ``seq`` on, of ``size`` bytes; returns what is in order now.
 
-        ``base`` is the sender's: all below it is settled. What fills no room, a row that was given up, has size 0.
+        ``base`` is the sender's: all below it is settled.
         """
-        self.base = max(self.base, base)
+        if base > self.base:
+            self.base = base
         if seq != self.next or self._waiting or not self._admits(seq, size):
             return self._out_of_order(seq, places, size, item, now)
         self.next = seq + places
@@ -56,35 +68,52 @@ class ReceiveLane:
             self.due = now
         elif self.due == math.inf:
             self.due = now + ACK_WITHIN
-        return [item]
+        return [(seq, seq + places - 1, item)]
 
     def _admits(self, seq: int, size: int) -> bool:
-        held = self._waiting_bytes + self.parked_bytes
-        return not size or (seq <= self._window and held + size <= ROOM_BYTES)
+        """Whether there is room. What is next in order can't wait for what waits behind it."""
+        if seq > self._window:
+            return False
+        held = self.parked_bytes if seq == self.next else self.parked_bytes + self._waiting_bytes
+        return not held or held + size <= ROOM_BYTES
 
-    def _out_of_order(self, seq: int, places: int, size: int, item: Any, now: float) -> list[Any]:
+    def _out_of_order(self, seq: int, places: int, size: int, item: Any, now: float) -> list[Arrived]:
         self.due = now
+        if seq < self.next < seq + places:  # A sender that restarted joins what it gives up in other runs.
+            seq, places = self.next, seq + places - self.next
         if seq < self.next or seq in self._waiting:
             self.duplicates += 1
             return []
-        if not self._admits(seq, size) or len(self._waiting) >= self._limit:
+        if not self._admits(seq, size) or (seq > self.next and len(self._waiting) >= self._limit):
             self.refused += 1
             return []
         self._waiting[seq] = (places, size, item)
         self._waiting_bytes += size
         return self._in_order()
 
-    def _in_order(self) -> list[Any]:
+    def _in_order(self) -> list[Arrived]:
         waiting = self._waiting
         found = []
         while self.next in waiting:
-            places, size, item = waiting.pop(self.next)
+            first = self.next
+            places, size, item = waiting.pop(first)
             self._waiting_bytes -= size
             self.next += places
-            found.append(item)
+            found.append((first, self.next - 1, item))
+            if places > 1:
+                self._trim()
         if not waiting:
             self._unacked = 0
         return found
+
+    def _trim(self) -> None:
+        """Drop of what waits the places that a run of given up events has covered."""
+        for seq in [seq for seq in self._waiting if seq < self.next]:
+            places, size, item = self._waiting.pop(seq)
+            if seq + places > self.next and self.next not in self._waiting:
+                self._waiting[self.next] = (seq + places - self.next, size, item)
+            else:
+                self._waiting_bytes -= size
 
     def park(self, size: int) -> None:
         """An event that was delivered has found no room yet."""
@@ -97,15 +126,23 @@ class ReceiveLane:
         self.parked_bytes -= size
         if self._room() - self._told >= self._limit // 4:
             self.due = now
+            self._wake()
 
     def reject(self, seq: int, reason: str) -> None:
-        """An event that was delivered can't be taken: the sender is told, and the flow goes on."""
-        self._rejected.append((seq, reason))
+        """An event that was delivered can't be taken: the sender is told, and the flow goes on.
+
+        To be said before frames are pulled again: the acknowledgement that settles the event tells of it.
+        """
+        self._rejected.append((seq, reason[:LONGEST_REASON]))
+
+    def hurry(self, now: float) -> None:
+        """The sender can't go on before it is answered."""
+        self.due = now
 
     def synchronise(self, base: int, sync: int, now: float) -> None:
         """A Sync came: acknowledge at once."""
         self.base = max(self.base, base)
-        self.sync = max(self.sync, sync)
+        self.sync = sync
         self.due = now
 
     def _room(self) -> int:
@@ -120,14 +157,14 @@ class ReceiveLane:
         while rejected and rejected[0][0] < self.base:
             rejected.popleft()
         self._told = self._room()
-        return self.next - 1, self._ranges(), self._told, self.sync, list(rejected)
+        return self.next - 1, self._ranges() if self._waiting else [], self._told, self.sync, list(rejected)
 
     def _ranges(self) -> list[tuple[int, int]]:
         ranges: list[tuple[int, int]] = []
         for seq in sorted(self._waiting):
             end = seq + self._waiting[seq][0] - 1
-            if ranges and ranges[-1][1] == seq - 1:
-                ranges[-1] = (ranges[-1][0], end)
+            if ranges and ranges[-1][1] >= seq - 1:
+                ranges[-1] = (ranges[-1][0], max(end, ranges[-1][1]))
             elif len(ranges) < MOST_RANGES:
                 ranges.append((seq, end))
             else:

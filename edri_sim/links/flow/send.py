@@ -7,20 +7,22 @@ they are not said to differ; here an acknowledgement counts events, not bytes.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import msgspec
 
 FIRST_CWND, LEAST_CWND, LARGEST_CWND = 8.0, 2.0, 4096.0
 """Events that may be unacknowledged: at first, at least and at most."""
-FIRST_WINDOW = 64
-"""The last seq that a sender takes for admitted before it has heard of the receiver."""
+FIRST_WINDOW = 8
+"""Events that a sender takes for admitted before it has heard of the receiver."""
 LEAST_TIMEOUT, LONGEST_TIMEOUT = 0.2, 10.0
 """Bounds of the probe timeout, in seconds."""
 PROOF = 3
 """Later events that have arrived, which prove that an earlier one is lost (RFC 5681's three duplicate acks)."""
+_LIFE = 32
+"""Bits of a Sync's number that count within one life of the sender; those above tell its lives apart."""
 
 
 class BadAck(Exception):
@@ -28,14 +30,20 @@ class BadAck(Exception):
 
 
 class Row(msgspec.Struct, eq=False):
-    """An item in its place of the order; once it was given up, ``item`` is None, and the row may fill more places."""
+    """An item in its place of the order; once it was given up, ``item`` is None, and the row may fill more places.
+
+    ``after``: the number of the last Sync before it was sent. ``lost``: it waits to be sent again. ``episode``: the
+    time of recovery in which it was lost.
+    """
 
     seq: int
     item: Any
     places: int = 1
     sends: int = 0
     sent_at: float = -math.inf
+    after: int = 0
     arrived: bool = False
+    lost: bool = False
     episode: int = 0
 
     @property
@@ -54,39 +62,71 @@ class Settled(NamedTuple):
 class SendLane:
     """The sending end. Rows are sent while seq <= min(window end, base - 1 + cwnd), and while ``committed``."""
 
-    def __init__(self, *, first: int = 1, committed: float = math.inf) -> None:
+    def __init__(self, *, committed: float = math.inf) -> None:
         self.rows: dict[int, Row] = {}
-        self.base = first
+        self.base = 1
         """The lowest seq that is not settled."""
-        self.next = first
+        self.next = 1
         """The seq of the next row."""
-        self.fresh = first
+        self.fresh = 1
         """The lowest seq that was never sent."""
         self.committed = committed
-        self.window = first - 1 + FIRST_WINDOW
+        self.window = FIRST_WINDOW
         self.cwnd = FIRST_CWND
         self.reachable = False
+        self.resumed = False
+        """Whether an earlier life of the sender began the flow, and its receiver has not been heard since."""
         self.syncs = 0
+        self.limited = False
+        """Whether more would have been sent last time but for the windows."""
         self.due = math.inf
         """When :meth:`probe` is to be called."""
         self._sync_wanted = False
-        self._syncing = False
-        self._sync_sent = -math.inf
-        self._resend: deque[Row] = deque()
+        self._asked = False  # a Sync is not answered
+        self._syncing = False  # and nothing is sent before that
+        self._resend: list[int] = []  # a heap of places
         self._gaps: dict[int, Row] = {}  # rows that were given up and never sent, by their last place
         self._recover = 0
         self._episode = 0
+        self._threshold = LARGEST_CWND
         self._backoff = 0
         self._srtt = 0.0
         self._rttvar = 0.0
 
     # Rows
 
-    def push(self, item: Any) -> Row:
-        """Put an item at the end."""
-        row = self.rows[self.next] = Row(self.next, item)
+    def push(self, item: Any, row: Row | None = None) -> Row:
+        """Put an item at the end; in its ``row``, if it comes from another flow."""
+        fresh = Row(self.next, item)
+        if row is None:
+            row = fresh
+        else:
+            for field in Row.__struct_fields__:
+                setattr(row, field, getattr(fresh, field))
+        self.rows[self.next] = row
         self.next += 1
         return row
+
+    def resume(self, base: int, next_: int, items: Iterable[tuple[int, Any]], life: int) -> None:
+        """Go on with the flow of an earlier life of this sender: what is missing from ``base`` on is given up.
+
+        ``items`` come with their places, in order. Any of them may have been sent. ``life`` tells this life's Syncs
+        from those before.
+        """
+        self.base = self.next = base
+        for seq, item in items:
+            self._fill(seq)
+            self.push(item).sends = 1
+        self._fill(next_)
+        self.fresh, self.committed = next_, next_ - 1
+        self.window = base - 1 + FIRST_WINDOW
+        self.syncs = (life & 0x7FFFFFFF) << _LIFE
+        self.resumed = True
+
+    def _fill(self, seq: int) -> None:
+        if seq > self.next:
+            self.rows[self.next] = Row(self.next, None, seq - self.next, 1)
+            self.next = seq
 
     def give_up(self, row: Row) -> None:
         """Leave the row's place empty: the receiver is told that nothing comes there.
@@ -107,24 +147,19 @@ class SendLane:
             left.places += right.places
         self._gaps[left.end] = left
 
-    @property
-    def last(self) -> int:
-        """The highest seq that was assigned."""
-        return self.next - 1
-
     def in_doubt(self) -> list[Row]:
         """All rows that are not settled and not given up, in order."""
         return [row for row in self.rows.values() if row.item is not None]
 
     # The line
 
-    def connect(self, now: float, *, sync: bool = False) -> None:
-        """The receiver can be reached; with ``sync``, ask what it has before anything is sent."""
+    def connect(self, now: float) -> None:
+        """The receiver can be reached; what it has is asked before anything that was under way is sent again."""
         self.reachable = True
         self._backoff = 0
-        self._resend.clear()
-        # What was under way may be lost: if nothing is unacknowledged there is nothing to ask about.
-        self._syncing = self._sync_wanted = sync or self.fresh > self.base
+        self._syncing = self.resumed or self.fresh > self.base
+        if self._syncing:
+            self._want_sync()
         self.due = now + self.timeout if self.rows or self._syncing else math.inf
 
     def disconnect(self) -> None:
@@ -143,51 +178,65 @@ class SendLane:
         limit = min(self.window, self.base - 1 + int(self.cwnd), self.committed)
         return self.reachable and not self._syncing and seq <= limit
 
-    def sync_due(self, now: float) -> bool:
-        """Whether to send a Sync now, with ``syncs`` as its count; saying so counts as sending it."""
-        if not (self._sync_wanted and self.reachable):
-            return False
-        self._sync_wanted = False
+    def sync_due(self) -> bool:
+        """Whether to send a Sync now, with ``syncs`` as its number; saying so counts as sending it."""
+        due, self._sync_wanted = self._sync_wanted, False
+        return due
+
+    def _want_sync(self) -> None:
+        # Numbered here, and not when it is sent, so that an answer to the one before it does not count for this one.
+        self._sync_wanted = self._asked = True
         self.syncs += 1
-        self._sync_sent = now
-        return True
 
     def transmit(self, now: float) -> list[Row]:
         """The rows to send now; saying so counts as sending them."""
         if not self.reachable or self._syncing:
             return []
-        found: list[Row] = []
         limit = min(self.window, self.base - 1 + int(self.cwnd))
-        resend = self._resend
-        while resend and resend[0].seq <= limit:
-            row = resend.popleft()
-            if row.seq >= self.base and not row.arrived:
-                found.append(row)
+        found = self._again(limit) if self._resend else []
         last = min(limit, self.committed, self.next - 1)
         while self.fresh <= last:
             row = self.rows[self.fresh]
-            self._gaps.pop(row.end, None)
+            if row.item is None:
+                if row.end > self.committed:
+                    break
+                self._gaps.pop(row.end, None)
             self.fresh = row.end + 1
             found.append(row)
+        self.limited = bool(self._resend) or limit < min(self.committed, self.next - 1)
         for row in found:
             row.sends += 1
             row.sent_at = now
+            row.after = self.syncs
         if self.due == math.inf and self.rows:
             self.due = now + self.timeout
+        return found
+
+    def _again(self, limit: int) -> list[Row]:
+        found = []
+        resend = self._resend
+        while resend and resend[0] <= limit:
+            row = self.rows.get(heappop(resend))
+            if row is not None and row.lost:
+                row.lost = False
+                if not row.arrived:
+                    found.append(row)
         return found
 
     def probe(self, now: float) -> None:
         """The timer: nothing was heard for too long. Ask what has arrived, and send the lowest row again."""
         if not self.reachable or now < self.due:
             return
-        if not self.rows and not self._syncing:
-            self.due = math.inf
+        if not (self._syncing or self.fresh > self.base or (self.rows and self.committed >= self.base)):
+            self.due = math.inf  # All that there is waits to be committed.
             return
         self._backoff += 1
         self.due = now + self.timeout
-        self._sync_wanted = True
+        self._want_sync()
         lowest = self.rows.get(self.base)
-        if lowest is not None and lowest.sends:
+        if lowest is not None and lowest.sends and not self._syncing:
+            lowest.arrived = False  # A receiver that has it would have settled it.
+            self._congested()
             self._lose([lowest])
 
     # Acknowledgements
@@ -201,22 +250,33 @@ class SendLane:
         Raises:
             BadAck: it speaks of what was never sent.
         """
+        if self.resumed and (sync != self.syncs or not self._syncing):
+            return []  # What an earlier life was answered: this one may know less than it had sent.
         highest = self.fresh - 1
-        if cum > highest or any(not cum < low <= high <= highest for low, high in ranges) or sync > self.syncs:
+        never = sync > self.syncs and sync >> _LIFE == self.syncs >> _LIFE
+        if never or cum > highest or any(not cum < low <= high <= highest for low, high in ranges):
             raise BadAck(f"cum {cum}, ranges {ranges[:3]}, sync {sync}; sent were {highest} and sync {self.syncs}")
         self.window = max(self.window, min(window, highest + int(LARGEST_CWND)))
         settled = self._settle(cum, dict(rejected), now) if cum >= self.base else []
         if ranges:
             self._note_ranges(ranges)
-        if (self._syncing or self._backoff) and sync == self.syncs and self.syncs:
-            self._syncing = False
-            self._backoff = 0
-            self._lose(
-                [row for row in self._under_way(self.last) if not row.arrived and row.sent_at <= self._sync_sent]
-            )
+        if self._asked and sync == self.syncs:
+            self._synchronised()
         if settled or not self.rows:
-            self.due = now + self.timeout if self.rows else math.inf
+            waits = self.reachable and (self.rows or self._syncing)
+            self.due = now + self.timeout if waits else math.inf
         return settled
+
+    def _synchronised(self) -> None:
+        """The last Sync was answered: what was sent before it, and has not arrived, is lost."""
+        lost = [row for row in self._under_way(self.fresh) if not row.arrived and row.after < self.syncs]
+        if self._syncing:  # The line was cut: that says nothing of how much it carries, but it may be another one now.
+            self.cwnd = max(min(self.cwnd, FIRST_CWND), self.cwnd / 2)
+        elif lost:
+            self._congested()
+        self._asked = self._syncing = self.resumed = False
+        self._backoff = 0
+        self._lose(lost)
 
     def _settle(self, cum: int, rejected: dict[int, str], now: float) -> list[Settled]:
         rows = self.rows
@@ -229,10 +289,14 @@ class SendLane:
             return []
         self._backoff = 0
         newest = settled[-1].row
-        if newest.sends == 1:  # Karn: what was sent twice says nothing of the time that it took.
+        # Karn: what was sent twice says nothing of the time that it took. Nor does what had to wait for a gap, or was
+        # acknowledged only when that was asked for.
+        if newest.sends == 1 and not newest.arrived and newest.after == self.syncs:
             self._measure(now - newest.sent_at)
-        if self.base > self._recover:
-            self.cwnd = min(self.cwnd + len(settled) / self.cwnd, LARGEST_CWND)
+        # A window that was not used shows nothing of what the way can carry (RFC 7661).
+        if self.base > self._recover and 2 * (self.fresh - settled[0].row.seq) > self.cwnd:
+            grown = len(settled) if self.cwnd < self._threshold else len(settled) / self.cwnd
+            self.cwnd = min(self.cwnd + grown, LARGEST_CWND)
         return settled
 
     def _measure(self, sample: float) -> None:
@@ -258,7 +322,9 @@ class SendLane:
                 later += 1
             elif later >= PROOF and not (row.episode == self._episode and self.base <= self._recover):
                 proven.append(row)
-        self._lose(proven[::-1])
+        if proven:
+            self._congested()
+            self._lose(proven)
 
     def _under_way(self, last: int) -> list[Row]:
         """The rows up to ``last`` that were sent and are not settled, in order."""
@@ -270,16 +336,17 @@ class SendLane:
             seq = row.end + 1
         return found
 
-    def _lose(self, lost: list[Row]) -> None:
-        """Send rows again, and halve the congestion window, once for what was under way at the time."""
-        if not lost:
-            return
+    def _congested(self) -> None:
+        """Halve the congestion window, once for what was under way at the time."""
         if self.base > self._recover:
-            self.cwnd = max(LEAST_CWND, self.cwnd / 2)
+            self.cwnd = self._threshold = max(LEAST_CWND, self.cwnd / 2)
             self._recover = self.fresh - 1
             self._episode += 1
-        waiting = {row.seq for row in self._resend}
+
+    def _lose(self, lost: Sequence[Row]) -> None:
+        """Have rows sent again."""
         for row in lost:
             row.episode = self._episode
-            if row.seq not in waiting:
-                self._resend.append(row)
+            if not row.lost:
+                row.lost = True
+                heappush(self._resend, row.seq)

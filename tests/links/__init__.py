@@ -1,0 +1,1 @@
+"""Connectors, switches and what lies between them."""

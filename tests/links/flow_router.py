@@ -1,0 +1,416 @@
+"""A router of the model: a shell around an Exchange, and an application that sends, serves, rejects and crashes."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from edri_sim.links.flow.exchange import Exchange
+from edri_sim.links.flow.items import (
+    CONTROL,
+    EVENTS,
+    Accepted,
+    Delivered,
+    Fenced,
+    Flow,
+    Full,
+    Gap,
+    GivenUp,
+    Item,
+    Limits,
+    Payload,
+    Put,
+    Restarted,
+    Returned,
+)
+from edri_sim.links.flow.send import Row
+from edri_sim.links.frames import CANCEL, HANDLED_WANTED, HEADER, NOTIFY, REPLY, REQUEST, BadFrame, Data, RawFrame
+from tests.links.flow_ledger import ACCEPTED, DIED, PENDING, REJECTED, RETURNED, Ledger, Record, Violation
+from tests.links.flow_store import Store
+from tests.links.flow_world import Link, World
+
+WANTED, UNWANTED, POISON, NESTED = "Wanted", "Unwanted", "Poison", "Nested"
+"""Types: what routers subscribe to, what they forget at a restart, what they reject, and requests that ask back."""
+
+
+class Router:
+    """``durable`` says which outbox it has. ``told`` and the like are called by its links."""
+
+    def __init__(self, world: World, ledger: Ledger, name: str, limits: Limits, *, durable: bool) -> None:
+        self.name = name
+        self.limits = limits
+        self.alive = False
+        self.incarnation = 1 if durable else 1000 + world.random.randrange(1000)
+        self.durable = durable
+        self.links: list[Link] = []
+        self.slow_until = 0.0
+        self.parked = 0
+        self.pending: dict[int, Record] = {}
+        self._world = world
+        self._ledger = ledger
+        self._capacity = world.random.choice([4, 16])
+        self._store = Store(world, self._placed)
+        self._news: dict[type[Any], Callable[[Any], None]] = {
+            Delivered: self._on_delivered, Gap: self._on_gap, Accepted: self._on_accepted, GivenUp: self._on_given_up,
+            Returned: self._on_returned, Restarted: self._on_restarted, Fenced: self._on_fenced,
+        }  # fmt: skip
+        self._slots: dict[int, float] = {}
+        self._slot = 0
+
+    # Lives
+
+    def start(self) -> None:
+        self.alive = True
+        outbox = 7 if self.durable else None
+        self.exchange = Exchange(self.name, self.incarnation, outbox=outbox, limits=self.limits)
+        self.pending = {}
+        self.present: dict[Link, dict[str, int]] = {}
+        self.owed = 0
+        self._number = 0
+        self._busy = 0
+        self._queue: deque[Delivered] = deque()
+        self._asked: dict[int, Delivered] = {}
+        self._armed = math.inf
+        self._turning = False
+        for flow in self._store.flows.values():
+            puts = self._store.load(flow.peer)
+            self.owed += len(puts)
+            for put in puts:  # What was settled may be in doubt again: that had not come to the disk.
+                self._ledger.of(self.name, put.peer, put.item.origin, put.item.number).state = PENDING
+            self.exchange.restore(flow, puts)
+            self._count_kept(flow.peer)
+        self.turn()
+        for link in self.links:
+            link.reconnect()
+
+    def _count_kept(self, peer: str) -> None:
+        """What had arrived and waits to be handled is settled already, as far as the order goes."""
+        for kept in self.exchange.peer(peer).kept.values():
+            if kept.arrived:
+                self.owed -= 1
+                self._ledger.of(self.name, peer, kept.item.origin, kept.item.number).state = ACCEPTED
+
+    def crash(self) -> None:
+        """Everything goes, but for what is on the disk."""
+        self.check()
+        self.alive = False
+        self._store.crash()
+        for link in self.links:
+            link.router_up = False
+            link.lose(0.0, self._world.random.choice([0.0, 0.5, self._world.random.uniform(0.0, 15.0)]))
+        kept = {(put.peer, put.item.origin, put.item.number) for put in self._store.rows.values()}
+        for record in self._ledger.records.values():
+            if record.src == self.name and (record.dst, record.origin, record.number) not in kept:
+                self._died(record)
+
+    def _died(self, record: Record) -> None:
+        if record.state == PENDING:
+            if record.committed:
+                raise Violation(f"{record}: committed, and lost in a crash")
+            record.state = DIED
+        elif record.state == ACCEPTED and record.handled and not record.handled_in:
+            record.state = DIED
+
+    def restart(self) -> None:
+        self.incarnation += 1
+        self.start()
+
+    def _placed(self, put: Put) -> None:
+        self._ledger.of(self.name, put.peer, put.item.origin, put.item.number).committed = True
+
+    # The line
+
+    def believes(self, name: str) -> bool:
+        return self.exchange.peer(name).reachable
+
+    def connected(self, link: Link, present: dict[str, int]) -> None:
+        self.present[link] = present
+        for name in present:
+            self._present(name)
+        self.turn()
+
+    def disconnected(self, link: Link) -> None:
+        for name in self.present.pop(link, {}):
+            self._present(name)
+        self.turn()
+
+    def told(self, link: Link, name: str, life: int) -> None:
+        if life:
+            self.present[link][name] = life
+        else:
+            self.present[link].pop(name, None)
+        self._present(name)
+        self.turn()
+
+    def _present(self, name: str) -> None:
+        lives = [present[name] for present in self.present.values() if name in present]
+        if lives:
+            self.exchange.up(name, max(lives), self._world.now)
+        else:
+            self.exchange.down(name)
+
+    def receive(self, batch: list[bytes], slot: int) -> None:
+        last = self._slots.get(slot >> 40, 0)
+        if slot < last:
+            self._world.effect("reordered batches")
+        self._slots[slot >> 40] = max(last, slot)
+        self._turning = True  # Nothing is pulled before all news is dealt with: a rejection would come too late.
+        for frame in batch:
+            _, number, flags, _ = HEADER.unpack_from(frame)
+            try:
+                self.exchange.receive(RawFrame(number, flags, frame[HEADER.size :], frame), self._world.now)
+            except BadFrame as error:
+                raise Violation(f"{self.name} refused a frame of a good router: {error}") from error
+            self._take_news()
+        self._turning = False
+        self.turn()
+
+    def turn(self) -> None:
+        """After any input: deal with the news, and send what there is to send."""
+        if self._turning:
+            return
+        self._turning = True
+        self._take_news()
+        frames = self.exchange.frames(self._world.now)
+        while frames:
+            self._send(frames)
+            self._take_news()
+            frames = self.exchange.frames(self._world.now)
+        if self.durable:
+            self._store.take(self.exchange.take_changes(), self._committed)
+        self._arm()
+        self._turning = False
+
+    def _take_news(self) -> None:
+        news = self.exchange.take_news()
+        while news:
+            for each in news:
+                self._news[type(each)](each)
+            news = self.exchange.take_news()
+
+    def _committed(self, flows: list[Flow]) -> None:
+        for flow in flows:
+            self.exchange.committed(flow)
+        self.turn()
+
+    def _send(self, frames: list[tuple[str, bytes]]) -> None:
+        ways: dict[Link, list[tuple[str, bytes]]] = {}
+        choice: dict[str, Link | None] = {}
+        for name, frame in frames:
+            if name not in choice:
+                choice[name] = self._way(name)
+            link = choice[name]
+            if link is not None:
+                ways.setdefault(link, []).append((name, frame))
+        self._slot += 1
+        for link, batch in ways.items():
+            self._ledger.frames += len(batch)
+            link.up(batch, (hash_of(self.name) << 40) + self._slot)
+
+    def _way(self, name: str) -> Link | None:
+        ways = [link for link, present in self.present.items() if name in present]
+        return self._world.random.choice(ways) if ways else None
+
+    def _arm(self) -> None:
+        when = self.exchange.next_time()
+        if when < self._armed:
+            self._armed = when
+            self._world.at(max(when, self._world.now), self._wake, self.incarnation, when)
+
+    def _wake(self, life: int, when: float) -> None:
+        if self.alive and life == self.incarnation and when == self._armed:
+            self._armed = math.inf
+            self.exchange.tick(self._world.now)
+            self.turn()
+
+    # The application, as a sender
+
+    def publish(self, name: str, payload: Payload, type_: str = WANTED, **options: Any) -> Row | None:
+        """Send an event to a router; None if the outbox is full."""
+        self._number += 1
+        now = self._world.now
+        kind = options.pop("kind", NOTIFY)
+        item = Item(kind, type_, payload, self.incarnation, self._number, now, **options)
+        try:
+            row = self.exchange.push(name, EVENTS, item, now)
+        except Full:
+            self._ledger.counts["refused, the outbox was full"] += 1
+            return None
+        self.owed += 1
+        record = self._ledger.accepted(
+            self.name, name, self.incarnation, self._number, kind, handled=bool(options.get("handled"))
+        )
+        if kind == REQUEST:
+            self.pending[item.number] = record
+        self._bounds(name)
+        return row
+
+    def _bounds(self, name: str) -> None:
+        out = self.exchange.peer(name).sends[EVENTS]
+        held = self.exchange.bytes
+        limits = self.limits
+        if out.events > limits.events or out.bytes > limits.flow_bytes or held > limits.node_bytes + 4096:
+            raise Violation(f"{self.name}->{name} holds {out.events} events, {out.bytes} bytes, {held} in all")
+
+    def cancel(self, name: str, row: Row, number: int) -> None:
+        """Nobody waits for the reply any more."""
+        record = self.pending.get(number)
+        if record is None or record.ended:
+            return
+        self._end(record)
+        if self.exchange.withdraw(name, row, "cancelled"):
+            now = self._world.now
+            self.exchange.push(name, CONTROL, Item(CANCEL, "", Payload(b""), self.incarnation, 0, now, ref=number), now)
+        self.turn()
+
+    def _end(self, record: Record) -> None:
+        record.ended = True
+        self.pending.pop(record.number, None)
+
+    def _on_accepted(self, news: Accepted) -> None:
+        record = self._mine(news)
+        if record is None:
+            return
+        self.owed -= 1
+        record.state = ACCEPTED if news.rejected is None else REJECTED
+        if news.rejected is not None:
+            self._world.effect("rejected")
+            self._end_asked(record)
+
+    def _on_given_up(self, news: GivenUp) -> None:
+        record = self._mine(news)
+        if record is not None:
+            self.owed -= record.state == PENDING
+            self._ledger.given_up(record, news)
+            self._end_asked(record)
+
+    def _on_returned(self, news: Returned) -> None:
+        record = self._mine(news)
+        if record is not None:
+            self.owed -= 1
+            record.state = RETURNED
+            self._end_asked(record)
+
+    def _mine(self, news: Accepted | GivenUp | Returned) -> Record | None:
+        item = news.item
+        if item.kind not in (NOTIFY, REQUEST):
+            return None
+        return self._ledger.of(self.name, news.peer, item.origin, item.number)
+
+    def _on_restarted(self, news: Restarted) -> None:
+        for record in [each for each in self.pending.values() if each.dst == news.peer and each.state == ACCEPTED]:
+            self._end_asked(record)
+        for kept in self.exchange.peer(news.peer).kept.values():
+            record = self._ledger.of(self.name, news.peer, kept.item.origin, kept.item.number)
+            if record.state == ACCEPTED:
+                record.state = PENDING
+                self.owed += 1
+        self._world.after(self._world.random.uniform(0.01, 0.5), self._admit, self.incarnation, news.peer)
+
+    def _admit(self, life: int, name: str) -> None:
+        if self.alive and life == self.incarnation:
+            self.exchange.admit(name, lambda type_: type_ != UNWANTED)
+            self.turn()
+
+    def _on_fenced(self, news: Fenced) -> None:
+        raise Violation(f"{self.name} was fenced by {news.peer}")
+
+    # The application, as a receiver
+
+    def _on_gap(self, news: Gap) -> None:
+        if news.lane == EVENTS:
+            self._ledger.gap(self, news)
+
+    def _on_delivered(self, news: Delivered) -> None:
+        data = news.data
+        if data.kind == REPLY:
+            self._on_reply(data.ref)
+        if data.kind not in (NOTIFY, REQUEST):
+            return
+        self._ledger.delivered(self, news)
+        if data.type == POISON:
+            news.lane.reject(data.seq, "bad payload")
+        elif data.kind == REQUEST and data.type == WANTED and data.trace:
+            self._reply(news.peer, data)
+        elif data.kind == REQUEST or news.flags & HANDLED_WANTED or self.slow_until > self._world.now:
+            self._serve(news)
+
+    def _serve(self, news: Delivered) -> None:
+        if self._busy < self._capacity:
+            self._begin(news)
+        else:
+            self.parked += 1
+            self._queue.append(news)
+            news.lane.park(len(news.data.payload))
+
+    def _begin(self, news: Delivered) -> None:
+        self._busy += 1
+        if news.data.type == NESTED and self._ask_back(news):
+            return
+        mean = 0.2 if self.slow_until > self._world.now else 0.002
+        delay = self._world.random.expovariate(1 / mean)
+        self._world.after(delay, self._served, self.incarnation, news)
+
+    def _ask_back(self, news: Delivered) -> bool:
+        """Ask the requester something, before it gets its reply."""
+        if self.exchange.peer(news.peer).incarnation != news.data.origin:
+            return False
+        row = self.publish(news.peer, Payload(b"?"), WANTED, kind=REQUEST, trace="asks back")
+        if row is None:
+            return False
+        self._asked[self._number] = news
+        return True
+
+    def _end_asked(self, record: Record) -> None:
+        if record.kind == REQUEST and record.origin == self.incarnation and not record.ended:
+            self._end(record)
+            news = self._asked.pop(record.number, None)
+            if news is not None:
+                self._served(self.incarnation, news)
+
+    def _on_reply(self, number: int) -> None:
+        record = self.pending.get(number)
+        if record is not None:
+            self._end_asked(record)
+
+    def _served(self, life: int, news: Delivered) -> None:
+        if not self.alive or life != self.incarnation:
+            return
+        data = news.data
+        self._busy -= 1
+        if data.kind == REQUEST:
+            self._reply(news.peer, data)
+        elif news.flags & HANDLED_WANTED:
+            self._ledger.of(news.peer, self.name, data.origin, data.event).handled_in.append(life)
+            self.exchange.handled(news.peer, data.origin, data.event, self._world.now)
+        if self._queue:
+            queued = self._queue.popleft()
+            queued.lane.unpark(len(queued.data.payload), self._world.now)
+            self._begin(queued)
+        self.turn()
+
+    def _reply(self, name: str, data: Data) -> None:
+        if self.exchange.peer(name).incarnation == data.origin:
+            now = self._world.now
+            reply = Item(REPLY, "", Payload(b"!"), self.incarnation, 0, now, ref=data.event)
+            self.exchange.push(name, CONTROL, reply, now)
+
+    # Checks
+
+    def holds_for(self, name: str) -> bool:
+        peer = self.exchange.peers.get(name)
+        return peer is not None and any(out.send.rows for out in peer.sends.values())
+
+    def check(self) -> None:
+        """What was taken is settled, given up, returned, or still held; and no more is held than that."""
+        lanes = [peer.sends[EVENTS] for peer in self.exchange.peers.values() if EVENTS in peer.sends]
+        held = sum(len(out.send.in_doubt()) for out in lanes)
+        if held != self.owed:
+            raise Violation(f"{self.name}: {self.owed} events have not come to an end, {held} are held")
+
+
+def hash_of(name: str) -> int:
+    """A small number for a router's name."""
+    return ord(name[-1])

@@ -1,4 +1,4 @@
-"""Settings of a node: frozen, and taken from arguments, then the environment, then a TOML file, then defaults."""
+"""Settings of nodes and switches: frozen, from arguments, then the environment, then a TOML file, then defaults."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from edri_sim.errors import SettingsError
+from edri_sim.names import NAME
 from edri_sim.trace import LEVELS
 
 ENVIRONMENT_PREFIX = "EDRI_"
@@ -19,13 +20,71 @@ MASK = "***"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Settings:
-    """All times are in seconds.
+class Configuration:
+    """What settings of every kind can do. Their TOML table is ``[<table>]``."""
+
+    table: ClassVar[str]
+    _sources: Mapping[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in _defaults(type(self)):
+            check, expected = _RULES[name]
+            value = getattr(self, name)
+            if not check(value):
+                raise SettingsError(f"setting {name}={_masked(name, value)}: expected {expected}")
+        missing = [name for name in _TOGETHER if not getattr(self, name)]
+        if missing and len(missing) < len(_TOGETHER):
+            raise SettingsError(f"setting {missing[0]}='': expected a file, as {', '.join(_TOGETHER)} go together")
+
+    def __repr__(self) -> str:
+        changed = [name for name, default in _defaults(type(self)).items() if getattr(self, name) != default]
+        return f"{type(self).__name__}({', '.join(f'{name}={_masked(name, getattr(self, name))}' for name in changed)})"
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """Each setting's ``value``, a secret masked, and ``from`` where it is, for a person or as JSON.
+
+        That is ``argument``, ``environment EDRI_<NAME>``, ``in <file>`` or ``default``.
+        """
+        return {
+            name: {
+                "value": MASK if _secret(name, getattr(self, name)) else getattr(self, name),
+                "from": self._sources.get(name, "default" if getattr(self, name) == default else "argument"),
+            }
+            for name, default in _defaults(type(self)).items()
+        }
+
+    @classmethod
+    def load(cls, *, toml: Path | None = None, environment: Mapping[str, str] | None = None, **arguments: Any) -> Self:
+        """Settings from ``arguments``, else ``EDRI_<NAME>`` of ``environment``, else their table in the file.
+
+        Raises :class:`SettingsError` for an unknown name or a bad value, naming where it came from.
+        """
+        known = {name: type(default) for name, default in _defaults(cls).items()}
+        values: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        for source, given in (
+            (f"in {toml}", _read_toml(toml, cls.table)),
+            ("in the environment", _read_environment(environment or {}, known)),
+            ("as an argument", arguments),
+        ):
+            for name, value in given.items():
+                _check_name(name, source, known)
+                values[name] = _convert(name, value, source, known[name])
+                sources[name] = _origin(name, source)
+        settings = cls(**values)
+        object.__setattr__(settings, "_sources", sources)
+        return settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Settings(Configuration):
+    """Settings of a node. All times are in seconds.
 
     Raises :class:`SettingsError` when a value is out of its range. The token is shown nowhere: not in ``repr``, not by
     :meth:`shown`, not in an error.
     """
 
+    table: ClassVar[str] = "edri"
     request_timeout: float = 30.0
     """The deadline of a request that names none."""
     route_grace: float = 1.0
@@ -54,64 +113,42 @@ class Settings:
     """The private key of ``tls_cert``, a PEM file that is not encrypted."""
     tls_ca: str = ""
     """The certificates of those who may sign a peer's certificate, a PEM file."""
-    _sources: Mapping[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    allow: str = ""
+    """The file that says which nodes may publish and subscribe to what: TOML, a table ``[allow.NODE]`` each."""
+    insecure: bool = False
+    """Whether to talk to other machines without certificates."""
 
-    def __post_init__(self) -> None:
-        for name, (check, expected) in _RULES.items():
-            value = getattr(self, name)
-            if not check(value):
-                raise SettingsError(f"setting {name}={_masked(name, value)}: expected {expected}")
-        missing = [name for name in _TOGETHER if not getattr(self, name)]
-        if missing and len(missing) < len(_TOGETHER):
-            raise SettingsError(f"setting {missing[0]}='': expected a file, as {', '.join(_TOGETHER)} go together")
 
-    def __repr__(self) -> str:
-        changed = [name for name, default in _defaults().items() if getattr(self, name) != default]
-        return f"Settings({', '.join(f'{name}={_masked(name, getattr(self, name))}' for name in changed)})"
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SwitchSettings(Configuration):
+    """Settings of a switch. Raises :class:`SettingsError` like :class:`Settings`."""
 
-    def shown(self) -> dict[str, dict[str, Any]]:
-        """Each setting's ``value``, a secret masked, and ``from`` where it is, for a person or as JSON.
-
-        That is ``argument``, ``environment EDRI_<NAME>``, ``in <file>`` or ``default``.
-        """
-        return {
-            name: {
-                "value": MASK if _secret(name, getattr(self, name)) else getattr(self, name),
-                "from": self._sources.get(name, "default" if getattr(self, name) == default else "argument"),
-            }
-            for name, default in _defaults().items()
-        }
-
-    @classmethod
-    def load(
-        cls, *, toml: Path | None = None, environment: Mapping[str, str] | None = None, **arguments: Any
-    ) -> Settings:
-        """Settings from ``arguments``, else ``EDRI_<NAME>`` of ``environment``, else the file's ``[edri]`` table.
-
-        Raises :class:`SettingsError` for an unknown name or a bad value, naming where it came from.
-        """
-        known = {name: type(default) for name, default in _defaults().items()}
-        values: dict[str, Any] = {}
-        sources: dict[str, str] = {}
-        for source, given in (
-            (f"in {toml}", _read_toml(toml)),
-            ("in the environment", _read_environment(environment or {}, known)),
-            ("as an argument", arguments),
-        ):
-            for name, value in given.items():
-                _check_name(name, source, known)
-                values[name] = _convert(name, value, source, known[name])
-                sources[name] = _origin(name, source)
-        settings = cls(**values)
-        object.__setattr__(settings, "_sources", sources)
-        return settings
+    table: ClassVar[str] = "switch"
+    name: str = "hub"
+    """What it is called, in the logs of the nodes as well."""
+    listen: str = "127.0.0.1:7400"
+    """The address for nodes: "host:port" or "[IPv6]:port"."""
+    status: str = "127.0.0.1:7480"
+    """The address at which its status can be read over HTTP; empty: nowhere."""
+    token: str = ""
+    """The secret that the nodes and switches of one machine share, where there are no certificates."""
+    tls_cert: str = ""
+    """The switch's certificate, a PEM file; it, ``tls_key`` and ``tls_ca`` are given together or not at all."""
+    tls_key: str = ""
+    """The private key of ``tls_cert``, a PEM file that is not encrypted."""
+    tls_ca: str = ""
+    """The certificates of those who may sign a node's certificate, a PEM file."""
+    allow: str = ""
+    """The file that says which nodes may publish and subscribe to what: TOML, a table ``[allow.NODE]`` each."""
+    insecure: bool = False
+    """Whether to listen without certificates where other machines can connect."""
 
 
 _TOGETHER = ("tls_cert", "tls_key", "tls_ca")
 
 
-def _defaults() -> dict[str, Any]:
-    return {one.name: one.default for one in fields(Settings) if one.init}
+def _defaults(kind: type[Configuration]) -> dict[str, Any]:
+    return {one.name: one.default for one in fields(kind) if one.init}
 
 
 def _origin(name: str, source: str) -> str:
@@ -165,6 +202,18 @@ def _addresses(value: Any) -> bool:
         return False
 
 
+def _boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _one_address(value: Any) -> bool:
+    return _addresses(value) and len(addresses(value)) == 1
+
+
+def _address_or_none(value: Any) -> bool:
+    return value == "" or _one_address(value)
+
+
 def _path(value: Any) -> bool:
     """Whether a value can be a path: a certificate or key that was pasted in its place cannot."""
     return isinstance(value, str) and value.isprintable() and "-----BEGIN" not in value
@@ -172,6 +221,10 @@ def _path(value: Any) -> bool:
 
 def _token(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= 256 and value.isascii() and value.isprintable() and " " not in value
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
 
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -189,18 +242,23 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "tls_cert": (_path, "the path of a file"),
     "tls_key": (_path, "the path of a file"),
     "tls_ca": (_path, "the path of a file"),
+    "allow": (_path, "the path of a file"),
+    "insecure": (_boolean, "true or false"),
+    "name": (_name, "1 to 64 of a-z, 0-9, '.', '_' and '-'"),
+    "listen": (_one_address, "an address host:port or [IPv6]:port"),
+    "status": (_address_or_none, "an address host:port or [IPv6]:port, or nothing"),
 }
 
 
-def _read_toml(path: Path | None) -> Mapping[str, Any]:
+def _read_toml(path: Path | None, name: str) -> Mapping[str, Any]:
     if path is None:
         return {}
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("edri", {})
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"settings file {path}: {error}") from error
     if not isinstance(table, dict):
-        raise SettingsError(f"settings file {path}: expected a table [edri], got {type(table).__name__}")
+        raise SettingsError(f"settings file {path}: expected a table [{name}], got {type(table).__name__}")
     return table
 
 
@@ -218,15 +276,24 @@ def _check_name(name: str, source: str, known: Mapping[str, type]) -> None:
     raise SettingsError(f"unknown setting {name!r} {source}{hint}")
 
 
+_TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_FROM_TEXT: dict[type, tuple[Callable[[str], Any], str]] = {
+    float: (float, "a number"),
+    int: (int, "a whole number"),
+    str: (str, "a string"),
+    bool: (lambda text: _TRUTH[text.lower()], "true or false"),
+}
+
+
 def _convert(name: str, value: Any, source: str, kind: type) -> Any:
-    wanted = {float: "a number", int: "a whole number", str: "a string"}[kind]
+    read, wanted = _FROM_TEXT[kind]
     if kind is float and _number(value):
         return float(value)
     if type(value) is kind:
         return value
     if isinstance(value, str):
         try:
-            return kind(value)
-        except ValueError:
+            return read(value)
+        except (ValueError, KeyError):
             pass
     raise SettingsError(f"setting {name}={_masked(name, value)} {source}: expected {wanted}")

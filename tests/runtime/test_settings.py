@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from edri_sim import Node, Settings
 from edri_sim.errors import DeclarationError, SettingsError
-from edri_sim.settings import addresses
+from edri_sim.settings import SwitchSettings, addresses
 from tests.runtime.cast import Ear
 
 
@@ -67,11 +68,14 @@ BAD_VALUES = [
         1,
         "unknown setting 'xyzzy' as an argument: expected one of request_timeout, route_grace, drain_timeout,"
         " kill_after, restart_delay, restart_delay_max, trace, trace_cap, data, switches, token, tls_cert, tls_key,"
-        " tls_ca",
+        " tls_ca, allow, insecure",
     ),
     ("data", "a\nb", r"setting data='a\nb': expected the path of a folder"),
     ("switches", "hub", "setting switches='hub': expected addresses host:port or [IPv6]:port, separated by commas"),
     ("tls_ca", "-----BEGIN X", "setting tls_ca='-----BEGIN X': expected the path of a file"),
+    ("insecure", "perhaps", "setting insecure='perhaps' as an argument: expected true or false"),
+    ("insecure", 1, "setting insecure=1 as an argument: expected true or false"),
+    ("allow", "a\nb", r"setting allow='a\nb': expected the path of a file"),
     ("tls_cert", "a.crt", "setting tls_key='': expected a file, as tls_cert, tls_key, tls_ca go together"),
 ]
 
@@ -133,13 +137,55 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         Settings(switches=text)
 
 
+# Of a switch
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("name", "The Hub", "setting name='The Hub': expected 1 to 64 of a-z, 0-9, '.', '_' and '-'"),
+        ("listen", "", "setting listen='': expected an address host:port or [IPv6]:port"),
+        ("listen", "a:1,b:2", "setting listen='a:1,b:2': expected an address host:port or [IPv6]:port"),
+        ("listen", "127.0.0.1", "setting listen='127.0.0.1': expected an address host:port or [IPv6]:port"),
+        ("status", "x", "setting status='x': expected an address host:port or [IPv6]:port, or nothing"),
+        ("lisen", "a:1", "unknown setting 'lisen' as an argument: did you mean 'listen'?"),
+        ("kill_after", 1, "unknown setting 'kill_after' as an argument: expected one of name, listen, status, token,"),
+        ("tls_key", "a.key", "setting tls_cert='': expected a file, as tls_cert, tls_key, tls_ca go together"),
+    ],
+)
+def test_a_bad_setting_of_a_switch_is_named_too(name: str, value: Any, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        SwitchSettings.load(**{name: value})
+    assert str(caught.value).startswith(message)
+
+
+def test_a_switch_has_a_table_of_its_own(tmp_path: Path) -> None:
+    toml = write(tmp_path, '[edri]\nkill_after = 1\n\n[switch]\nname = "north"\ninsecure = true\n')
+    settings = SwitchSettings.load(toml=toml, environment={"EDRI_LISTEN": "[::1]:80", "EDRI_TOKEN": SECRET}, status="")
+    assert (settings.name, settings.listen, settings.status, settings.insecure) == ("north", "[::1]:80", "", True)
+    assert settings.shown()["token"] == {"value": "***", "from": "environment EDRI_TOKEN"}
+    assert settings.shown()["name"] == {"value": "north", "from": f"in {toml}"}
+    assert repr(settings) == "SwitchSettings(name='north', listen='[::1]:80', status='', token=***, insecure=True)"
+    assert Settings.load(toml=toml).kill_after == 1.0
+    with pytest.raises(SettingsError, match=r"expected a table \[switch\], got int"):
+        SwitchSettings.load(toml=write(tmp_path, "switch = 5"))
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [("1", True), ("true", True), ("Yes", True), ("on", True), ("0", False), ("FALSE", False), ("off", False)],
+)
+def test_yes_and_no_in_the_environment(text: str, truth: bool) -> None:
+    assert Settings.load(environment={"EDRI_INSECURE": text}).insecure is truth
+
+
 # What is shown
 
 
 def test_each_setting_is_shown_with_where_it_came_from(tmp_path: Path) -> None:
     toml = write(tmp_path, "[edri]\nroute_grace = 1.5\nkill_after = 1\n")
     shown = Settings.load(toml=toml, environment={"EDRI_KILL_AFTER": "2", "EDRI_DATA": "/d"}, trace="off").shown()
-    assert list(shown) == [name for name in Settings.__dataclass_fields__ if not name.startswith("_")]
+    assert list(shown) == [one.name for one in fields(Settings) if one.init]
     assert shown["trace"] == {"value": "off", "from": "argument"}
     assert shown["kill_after"] == {"value": 2.0, "from": "environment EDRI_KILL_AFTER"}
     assert shown["route_grace"] == {"value": 1.5, "from": f"in {toml}"}

@@ -53,6 +53,9 @@ class FrameStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
+        if self._lost is None:
+            transport.close()  # It was given up before it was there.
+            return
         self._transport = cast(asyncio.Transport, transport)
         self._heard = self._loop.time()
         background = copy_context()
@@ -105,6 +108,13 @@ class FrameStream(asyncio.Protocol):
         address = self._transport.get_extra_info("peername") if self._transport is not None else None
         return ":".join(str(part) for part in address[:2]) if address else "a closed connection"
 
+    @property
+    def certified(self) -> tuple[str, ...]:
+        """The names that the other end's certificate is for: its common name. None where nothing is encrypted."""
+        certificate = self._transport.get_extra_info("peercert") if self._transport is not None else None
+        parts = [pair for group in (certificate or {}).get("subject", ()) for pair in group]
+        return tuple(value for key, value in parts if key == "commonName")
+
     def send(self, frame: bytes) -> None:
         """Send a frame at the end of this turn; after the connection is lost, nothing."""
         if not self._out:
@@ -153,11 +163,14 @@ class FrameStream(asyncio.Protocol):
             self._transport.close()
 
     def abort(self, why: str, code: str = "") -> None:
-        """End the connection at once, and say why; ``code`` if the other end broke the rules."""
-        if self._transport is not None:
-            transport, self._transport = self._transport, None
+        """End the connection at once, and say why; ``code`` if the other end broke the rules.
+
+        One that is still to be made, as while both ends agree on a cipher, ends as soon as it is.
+        """
+        transport, self._transport = self._transport, None
+        if transport is not None:
             transport.abort()
-            self._end(why, code)
+        self._end(why, code)
 
     def _end(self, why: str, code: str) -> None:
         if self._beating is not None:

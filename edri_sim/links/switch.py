@@ -44,6 +44,8 @@ PROBE = 1.0
 """Seconds that the present holder of a name has to show that it is alive, when another asks for it."""
 REMEMBERED = 100_000
 """Names whose last incarnation is kept."""
+SHOWN = 100
+"""Nodes that are not here any more, at most, in the status."""
 _CHECKED = (NOTIFY, REQUEST)
 
 
@@ -77,6 +79,7 @@ class Port:
         )
         self.node = ""
         self.incarnation = 0
+        self.since = 0.0
         self.goodbye = False
         self.relayed = 0
         self.dropped = 0
@@ -101,6 +104,14 @@ class Port:
             raise BadFrame("unexpected", "a second Hello")
         self._deadline.cancel()
         self._switch.greet(self, raw.open())
+
+    def status(self, now: float) -> dict[str, Any]:
+        """Of a node's connection: see :meth:`Switch.status`."""
+        return {
+            "incarnation": f"{self.incarnation:x}", "address": self.stream.peername,
+            "seconds": round(now - self.since, 3), "relayed": self.relayed, "queue": self.stream.buffered,
+            "dropped": self.dropped,
+        }  # fmt: skip
 
     def reject(self, code: str, message: str, seen: int = 0) -> None:
         """Say why the node is not taken, and hang up."""
@@ -164,6 +175,7 @@ class Switch:
         self._touched: dict[Port, None] = {}
         self._server: asyncio.Server | None = None
         self._said: dict[str, None] = {}
+        self._since = 0.0
         self.loop: asyncio.AbstractEventLoop
 
     async def __aenter__(self) -> Switch:
@@ -176,7 +188,10 @@ class Switch:
     async def start(self) -> None:
         """Listen. Raises OSError, such as for a port that is taken."""
         self.loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {} if self.config.tls is None else {"ssl": self.config.tls}
+        self._since = self.loop.time()
+        options: dict[str, Any] = {}
+        if self.config.tls is not None:
+            options = {"ssl": self.config.tls, "ssl_handshake_timeout": GREETING_WITHIN}
         self._server = await self.loop.create_server(self._accept, self.address.host, self.address.port, **options)
         self._log.info("switch %s listens at %s", self.name, self.address)
 
@@ -202,7 +217,7 @@ class Switch:
 
     def greet(self, port: Port, hello: Hello) -> None:
         """Take a node, or reject it."""
-        reason = self._against(hello)
+        reason = self._against(hello, port.stream)
         if reason is not None:
             self.refused(reason[0], f"{hello.node[:64]!r} at {port.stream.peername}: {reason[1]}")
             port.reject(*reason)
@@ -215,13 +230,15 @@ class Switch:
             holder.stream.abort("the node has connected anew")
         self.take(port, hello)
 
-    def _against(self, hello: Hello) -> tuple[str, str] | tuple[str, str, int] | None:
+    def _against(self, hello: Hello, stream: FrameStream) -> tuple[str, str] | tuple[str, str, int] | None:
         if not hello.lowest <= VERSION <= hello.highest:
             return UNSUPPORTED_VERSION, f"versions {hello.lowest} to {hello.highest}: this switch speaks {VERSION}"
         if not NAME.fullmatch(hello.node):
             return UNAUTHORISED, "a node's name has 1 to 64 of a-z, 0-9, '.', '_' and '-'"
         if not hmac.compare_digest(hello.token.encode(), self.config.token.encode()):
             return UNAUTHORISED, "the token is wrong or missing" if self.config.token else "this switch takes no token"
+        if self.config.tls is not None and hello.node not in stream.certified:
+            return UNAUTHORISED, f"its certificate is not for {hello.node!r}, but for {', '.join(stream.certified)}"
         seen = self.seen.get(hello.node, 0)
         if hello.incarnation < seen:
             return STALE_INCARNATION, f"life {hello.incarnation:x} of {hello.node!r} came after {seen:x}", seen
@@ -232,7 +249,7 @@ class Switch:
     def take(self, port: Port, hello: Hello) -> None:
         """The node is present from now on."""
         del self._greeting[port]
-        port.node, port.incarnation = hello.node, hello.incarnation
+        port.node, port.incarnation, port.since = hello.node, hello.incarnation, self.loop.time()
         present = {name: other.incarnation for name, other in self.ports.items() if name != hello.node}
         self.ports[hello.node] = port
         self.seen.pop(hello.node, None)
@@ -317,18 +334,21 @@ class Switch:
             self._log.warning("refused, %s: %s (more of this kind are counted, not logged)", code, message)
 
     def status(self) -> dict[str, Any]:
-        """What there is to know of the switch, as data that JSON can hold."""
+        """What there is to know of the switch, as data that JSON can hold.
+
+        An incarnation is in hexadecimal, as in the log, for it has more digits than a number of JSON can be sure of;
+        ``queue`` is in bytes. ``absent`` are the nodes that were here last and are not now.
+        """
+        now = self.loop.time()
+        absent = [name for name in self.seen if name not in self.ports][-SHOWN:]
         return {
             "switch": self.name,
             "address": str(self.address),
             "version": VERSION,
-            "nodes": {
-                name: {
-                    "incarnation": port.incarnation, "address": port.stream.peername, "relayed": port.relayed,
-                    "queue": port.stream.buffered, "dropped": port.dropped,
-                }
-                for name, port in self.ports.items()
-            },
+            "tls": self.config.tls is not None,
+            "seconds": round(now - self._since, 3),
+            "nodes": {name: port.status(now) for name, port in self.ports.items()},
+            "absent": {name: f"{self.seen[name]:x}" for name in absent},
             "greeting": len(self._greeting),
             "counts": dict(sorted(self.counts.items())),
         }  # fmt: skip

@@ -34,7 +34,7 @@ class Permissions:
         key = (node, verb, type_)
         found = self._known.get(key)
         if found is None:
-            rules = self._table.get(node) or self._table.get("*") or {}
+            rules = self._table.get(node, self._table.get("*", {}))
             found = any(fnmatchcase(type_, pattern) for pattern in rules.get(verb, ()))
             if len(self._known) < 100_000:  # A peer that makes names up must not fill the memory.
                 self._known[key] = found

@@ -1,11 +1,35 @@
-"""Running nodes as a program."""
+"""Running nodes and switches as programs."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from edri_sim.node import Node
+from edri_sim.errors import SettingsError
+from edri_sim.host import Host
+from edri_sim.links.connector import Connector, FabricOf
+from edri_sim.links.permissions import Permissions
+from edri_sim.links.switch import Switch, SwitchConfig
+from edri_sim.links.tcp import Address, Credentials, SwitchLine, switch_lines
+from edri_sim.node import TERMINATED, Node
+from edri_sim.realtime import guard
+from edri_sim.realtime.host import LocalHost
+from edri_sim.realtime.status import StatusServer
+from edri_sim.routing.context import NodeContext
+from edri_sim.settings import Settings, SwitchSettings, addresses
+from edri_sim.topology import NodeSpec, Topology, unknown
+
+Ready = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 async def serve(*nodes: Node) -> None:
@@ -18,3 +42,168 @@ async def serve(*nodes: Node) -> None:
         for node in nodes:
             await stack.enter_async_context(node)
         await asyncio.get_running_loop().create_future()
+
+
+# Nodes
+
+
+async def run_node(topology: Topology, name: str, settings: Settings, *, ready: Ready = _nothing) -> None:
+    """Run one node of a topology as a program, and end as :func:`serve` does.
+
+    Its switches are those of ``settings``, or else where the topology says that they listen. ``ready`` is called once,
+    when every one of them has taken the node. Raises SettingsError, and what the node's start raises.
+    """
+    plan = NodePlan.of(topology, name, settings)
+    joined = asyncio.Event()
+    async with plan.node(joined):
+        await joined.wait()
+        ready()
+        await asyncio.get_running_loop().create_future()
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """A node of a topology with all that it takes to run it on this machine."""
+
+    spec: NodeSpec
+    settings: Settings
+    switches: tuple[Address, ...]
+    credentials: Credentials
+    permissions: Permissions
+
+    @classmethod
+    def of(cls, topology: Topology, name: str, settings: Settings) -> NodePlan:
+        """Find the node and check its settings. Raises SettingsError, which says what is wrong."""
+        spec = node_of(topology, name)
+        switches, _ = switches_of(topology, spec, settings)
+        for address in switches:
+            guard.check_line(address, settings, f"node {name!r}: switch address")
+        guard.check_durable(spec, settings)
+        credentials = Credentials(settings.token, guard.client_tls(settings))
+        return cls(spec, settings, switches, credentials, guard.read_permissions(settings))
+
+    def node(self, joined: asyncio.Event) -> Node:
+        """The node, not started yet; ``joined`` is set as soon as all its switches have taken it."""
+        spec = self.spec
+        if not self.switches:
+            joined.set()
+            return Node(spec.name, *spec.parts, settings=self.settings)
+
+        lines = _telling(switch_lines([str(address) for address in self.switches], self.credentials), joined)
+        uplink = partial(Connector, lines, permissions=self.permissions)
+        return Node(spec.name, *spec.parts, uplink=uplink, settings=self.settings)
+
+
+def _telling(make: FabricOf, joined: asyncio.Event) -> FabricOf:
+    """The same lines, which set ``joined`` as soon as all of them are up."""
+
+    def telling(node: NodeContext, needed: Callable[[], bool]) -> Any:
+        fabric: Any = make(node, needed)
+        tell = fabric.on_line
+
+        def on_line(line: SwitchLine, up: bool) -> None:
+            tell(line, up)
+            if all(one.up for one in fabric.lines):
+                joined.set()
+
+        fabric.on_line = on_line
+        return fabric
+
+    return telling
+
+
+def node_of(topology: Topology, name: str) -> NodeSpec:
+    """A node of the topology by its name. Raises SettingsError for an unknown one, with the nearest that there is."""
+    if name not in topology.nodes:
+        raise SettingsError(f"topology {topology.name!r}: {unknown('node', name, topology.nodes)}")
+    return topology.nodes[name]
+
+
+def switches_of(topology: Topology, spec: NodeSpec, settings: Settings) -> tuple[tuple[Address, ...], str]:
+    """The addresses of a node's switches, and whether they are of the ``settings`` or of the ``topology``.
+
+    Raises SettingsError where a switch has none.
+    """
+    if settings.switches:
+        return _addresses(settings.switches), "settings"
+    missing = [name for name in spec.switches if not topology.switches[name].address]
+    if missing:
+        raise SettingsError(
+            f"node {spec.name!r}: switch {missing[0]!r} has no address: give --switch HOST:PORT, set EDRI_SWITCHES, or"
+            f" say topology.switch({missing[0]!r}, address='HOST:PORT')"
+        )
+    return tuple(Address.parse(topology.switches[name].address) for name in spec.switches), "topology"
+
+
+def _addresses(text: str) -> tuple[Address, ...]:
+    return tuple(Address(*pair) for pair in addresses(text))
+
+
+# Switches
+
+
+async def run_switch(settings: SwitchSettings, *, ready: Ready = _nothing) -> None:
+    """Run a switch as a program, with its status endpoint, and end as :func:`serve` does.
+
+    ``ready`` is called once it listens. Raises SettingsError, for an address that is taken as well.
+    """
+    (address,) = _addresses(settings.listen)
+    status = _addresses(settings.status)
+    guard.check_line(address, settings, f"switch {settings.name!r}: address")
+    for place in status:
+        guard.check_status(place, settings)
+    config = SwitchConfig(
+        token=settings.token, tls=guard.server_tls(settings), permissions=guard.read_permissions(settings)
+    )
+    host = LocalHost()
+    switch = Switch(settings.name, settings.listen, host, config)
+    async with _until_terminated(host), AsyncExitStack() as stack:
+        await _listen(stack, switch, f"switch {settings.name!r}", address, "--listen")
+        for place in status:
+            server = StatusServer(place, switch.status)
+            await _listen(stack, server, f"the status of switch {settings.name!r}", place, "--status")
+        ready()
+        await asyncio.get_running_loop().create_future()
+
+
+async def _listen(
+    stack: AsyncExitStack, server: AbstractAsyncContextManager[Any], what: str, address: Address, option: str
+) -> None:
+    try:
+        await stack.enter_async_context(server)
+    except OSError as error:
+        raise SettingsError(
+            f"{what} can't listen at {address}: {_reason(error)}; choose another with {option}"
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's words alone: asyncio's have a call and a number in them."""
+    if error.errno == errno.EADDRINUSE:
+        return "the port is taken"
+    # What looks for names has numbers of its own, below zero.
+    words = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror or error)
+    return words[:1].lower() + words[1:]
+
+
+@asynccontextmanager
+async def _until_terminated(host: Host) -> AsyncIterator[None]:
+    """SIGTERM ends the block, in good order, and then the program with exit code 143."""
+    task = asyncio.current_task()
+    assert task is not None
+    terminated = False
+
+    def stop() -> None:
+        nonlocal terminated
+        terminated = True
+        task.cancel()
+
+    undo = host.on_terminate(stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not terminated:
+            raise
+        raise SystemExit(TERMINATED) from None
+    finally:
+        undo()

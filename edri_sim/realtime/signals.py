@@ -36,6 +36,28 @@ def _forget(loop: asyncio.AbstractEventLoop) -> None:
     loop.remove_signal_handler(signal.SIGTERM)
 
 
+def on_ending(stop: Callable[[int], None]) -> Callable[[], None]:
+    """Call ``stop`` on the running loop at Ctrl-C, at SIGTERM, and when the terminal is closed; on the main thread.
+
+    It gets the exit code that shells give to what such a signal ends, 130 for Ctrl-C; what is returned undoes this. A
+    signal that this program was started to ignore stays ignored.
+    """
+    loop = asyncio.get_running_loop()
+    endings = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    for number in endings:
+        loop.add_signal_handler(number, stop, 128 + number)
+
+    def undo() -> None:
+        for number in endings:
+            loop.remove_signal_handler(number)
+
+    return undo
+
+
 def ignore_interrupt() -> None:
     """Let Ctrl-C pass this process by."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,11 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import pytest
+
+from edri_sim.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAIR = "tests.realtime.pair:topology"
@@ -52,12 +56,31 @@ def edri(*arguments: object, cwd: Path = ROOT, **more: str) -> subprocess.Comple
     )
 
 
-def refusal(*arguments: object, cwd: Path = ROOT, **more: str) -> str:
-    """The one line that says what is wrong; exit code 2."""
-    done = edri(*arguments, cwd=cwd, **more)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    (line,) = done.stderr.splitlines()
-    return line.removeprefix("edri-sim: ")
+class Here:
+    """``edri-sim`` in this process: fast, for what ends before anything has run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        for name in [name for name in os.environ if name.startswith("EDRI_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.chdir(ROOT)
+
+    def refusal(self, *arguments: object) -> str:
+        """The one line that says what is wrong; exit code 2."""
+        self._monkeypatch.setattr(sys, "argv", ["edri-sim", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = self._capsys.readouterr()
+        assert (ended.value.code, out) == (2, ""), err
+        (line,) = err.splitlines()
+        return line.removeprefix("edri-sim: ")
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(monkeypatch, capsys)
 
 
 class Program:
@@ -126,14 +149,15 @@ class Program:
 
 def descendants(pid: int) -> dict[int, str]:
     found: dict[int, str] = {}
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-            found |= descendants(child)
+    with suppress(OSError):  # It may end meanwhile.
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+                found |= descendants(child)
     return found
 
 
-def gone(pids: Iterator[int] | dict[int, str]) -> bool:
+def gone(pids: Iterable[int]) -> bool:
     """Whether none of these processes is left, waiting as long as it takes."""
     waiting = list(pids)
     end = time.monotonic() + PATIENCE

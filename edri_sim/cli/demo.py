@@ -1,4 +1,4 @@
-"""The command line: ``edri-sim demo`` and ``edri-sim certs``."""
+"""``edri-sim demo``: the photo service, in real and in simulated time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import platform
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,62 +15,16 @@ import typer
 from rich.console import Console
 
 import edri_sim
-from edri_sim.errors import EdriError, MissingExtra, SettingsError
+from edri_sim.errors import MissingExtra, SettingsError
 
 if TYPE_CHECKING:
     from edri_sim.demo.drive import Load
     from edri_sim.demo.report import Result
 
-INTERRUPTED = 128 + 2
-"""The exit code of a program that Ctrl-C ended, by the convention of shells."""
-USAGE = 2
 WIDTH = 240
 """Pixels."""
 
-_UsageError: Any = typer.BadParameter.__bases__[0]
-"""The base of what is wrong with a command line: typer has it from click, or brings it along under a private name."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def main() -> None:
-    """Run the command line, and leave with its exit code."""
-    try:
-        code = app(prog_name="edri-sim", standalone_mode=False)
-    except _UsageError as error:
-        code = _complain(f"{error.format_message().rstrip('.')}; see edri-sim --help", USAGE)
-    except (SettingsError, MissingExtra) as error:
-        code = _complain(str(error), USAGE)
-    except EdriError as error:
-        code = _complain(f"{type(error).__name__}: {error}", 1)
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        _complain("interrupted; the node was drained, and no report was written", code)
-    sys.exit(code)
-
-
-def _complain(words: str, code: int) -> int:
-    print(f"edri-sim: {words}", file=sys.stderr)
-    return code
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"edri-sim {edri_sim.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Event-driven systems that run unchanged in real time and in simulated time."""
-
-
-@app.command()
 def demo(
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of photos [default: our own].")] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the report.")] = Path("edri-demo.html"),
@@ -176,32 +129,3 @@ def _as_json(result: Result, out: Path) -> dict[str, Any]:
         "simulated": as_json(result.simulated),
         "report": str(out),
     }
-
-
-@app.command()
-def certs(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write them to; made if it is missing.")],
-    name: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A node or switch, once for each [default: localhost].", show_default=False),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace certificates that are there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the names of the files as JSON.")] = False,
-) -> None:
-    """Make a certificate authority and certificates for TLS between nodes and switches, for development.
-
-    An authority that is in DIR already signs again. Keys are not encrypted, and nothing is ever revoked: in
-    production, use certificates of your own authority.
-    """
-    from edri_sim.realtime.certificates import AUTHORITY, make_certificates
-
-    files = make_certificates(folder, name or ["localhost"], force=force)
-    if as_json:
-        print(
-            json.dumps({owner: {"cert": str(cert), "key": str(key)} for owner, (cert, key) in files.items()}, indent=2)
-        )
-        return
-    authority = files.pop(AUTHORITY)[0]
-    for owner, (cert, key) in files.items():
-        print(f"{owner}: EDRI_TLS_CERT={cert} EDRI_TLS_KEY={key} EDRI_TLS_CA={authority}")
-    print("For development only: the keys are not encrypted, and who has the authority's can be any node.")

@@ -10,7 +10,7 @@ import typer
 
 from edri_sim.cli import logs, options
 from edri_sim.cli.shown import Shown, show_config
-from edri_sim.realtime.launch import Ready, node_of, run_node, run_switch, switches_of
+from edri_sim.realtime.launch import Ready, loop_factory, node_of, run_node, run_switch, switches_of
 from edri_sim.realtime.lifeline import Lifeline
 from edri_sim.realtime.loading import load_topology
 from edri_sim.settings import Settings, SwitchSettings
@@ -87,4 +87,5 @@ def _shown(topology: Topology, name: str, settings: Settings) -> Shown:
 
 def _run(program: Callable[[Ready], Coroutine[Any, Any, None]], lifeline: int | None) -> None:
     ready: Ready = (lambda: None) if lifeline is None else Lifeline(lifeline).ready
-    asyncio.run(program(ready))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(program(ready))

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from edri_sim.errors import SettingsError
@@ -30,6 +32,14 @@ Ready = Callable[[], None]
 
 def _nothing() -> None:
     """Nobody wants to know."""
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the fastest loop that is installed: that of the extra ``fast``, or None for asyncio's own."""
+    if find_spec("uvloop") is None:
+        return None
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+    return new_event_loop
 
 
 async def serve(*nodes: Node) -> None:

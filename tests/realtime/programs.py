@@ -79,7 +79,7 @@ class Here:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], uvloop_installed: bool) -> Here:
     return Here(monkeypatch, capsys)
 
 

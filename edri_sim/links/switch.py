@@ -42,6 +42,8 @@ from edri_sim.names import NAME
 
 PROBE = 1.0
 """Seconds that the present holder of a name has to show that it is alive, when another asks for it."""
+FAREWELL = 1.0
+"""Seconds that the nodes have to take the goodbye of a switch that stops."""
 REMEMBERED = 100_000
 """Names whose last incarnation is kept."""
 SHOWN = 100
@@ -196,13 +198,19 @@ class Switch:
         self._log.info("switch %s listens at %s", self.name, self.address)
 
     async def stop(self) -> None:
-        """Tell all nodes, and hang up."""
-        for port in [*self.ports.values(), *self._greeting]:
+        """Tell all nodes, and hang up; at once on those that have not taken it in a second."""
+        ports = [*self.ports.values(), *self._greeting]
+        for port in ports:
             port.stream.send(encode(GoAway("the switch stops")))
             port.stream.close()
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
+            try:
+                async with asyncio.timeout(FAREWELL):
+                    await self._server.wait_closed()
+            except TimeoutError:
+                for port in ports:
+                    port.stream.abort("it does not take the goodbye")
         self._log.info("switch %s stopped", self.name)
 
     def _accept(self) -> FrameStream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from edri_sim import Node
+from edri_sim.links.stream import DEAD_AFTER
 from tests.realtime.pair import AskLeft, AskRight, Shout
 from tests.realtime.programs import PAIR, PATIENCE, Program, edri, free_address, running
 
@@ -120,6 +122,19 @@ def test_with_certificates_both_sides_show_theirs(certificates: Path) -> None:
             right.until("joined switch hub")
         hub.until("node right is gone")
         assert not [line for line in hub.lines if "Traceback" in line]
+
+
+def test_a_switch_that_stops_waits_for_no_node_that_does_not(certificates: Path) -> None:
+    """With TLS a goodbye takes an answer, and since Python 3.12 a server waits for its connections to end."""
+    address = free_address()
+    hub, left = switch(address, *tls(certificates, "hub")), node("left", address, *tls(certificates, "left"))
+    with running(hub, left):
+        left.until("joined switch hub")
+        left.send(signal.SIGSTOP)
+        hub.send(signal.SIGTERM)
+        began = time.monotonic()
+        assert hub.code() == 143
+        assert time.monotonic() - began < DEAD_AFTER / 2
 
 
 def test_a_certificate_is_for_one_node(certificates: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 from pathlib import Path
@@ -10,7 +11,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.realtime.programs import PAIR, Here, Program, edri, free_address, here, running
+from edri_sim.settings import Settings, SwitchSettings
+from tests.realtime.programs import PAIR, ROOT, Here, Program, edri, free_address, here, running
 
 __all__ = ["here"]
 
@@ -101,6 +103,43 @@ def test_ports_that_are_taken_are_named(here: Here) -> None:
     assert "can't listen at no.such.invalid:7400: " in here.refusal(
         "switch", "--insecure", "--listen", "no.such.invalid:7400"
     )
+
+
+# Help
+
+COMMON = ("--token", "--allow", "--insecure", "--config", "--show-config", "--json", "--log")
+OPTIONS = {
+    "switch": ("--name", "--listen", "--status", "--cert", "--key", "--ca", *COMMON),
+    "node": ("--switch", "--data", "--cert", "--key", "--ca", *COMMON),
+    "up": ("--only", "--keep-going", "--switch", "--data", "--certs", *COMMON),
+    "status": ("--json",),
+    "certs": ("--name", "--force", "--json"),
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_lists_the_options(here: Here, command: str) -> None:
+    words = here.words(command, "--help")
+    assert [option for option in OPTIONS[command] if option not in words] == []
+    assert "--lifeline" not in words
+    assert command in here.words("--help")
+
+
+def test_the_docs_use_options_that_there_are(here: Here) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"```(?:sh|ini)\n(.*?)```", page, re.DOTALL))
+    lines = [line.partition("edri-sim ")[2].partition("#")[0].split() for line in blocks.splitlines()]
+    used = [(words[0], word) for words in lines if words for word in words if word.startswith("--")]
+    assert len(used) > 10
+    assert [(command, option) for command, option in used if option not in OPTIONS[command]] == []
+
+
+def test_each_setting_in_the_environment_is_one_that_there_is() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    known = {f"EDRI_{name.upper()}" for kind in (Settings, SwitchSettings) for name in kind().shown()}
+    named = set(re.findall(r"EDRI_[A-Z_]+", page))
+    assert len(named) >= 10
+    assert named <= known
 
 
 # What it would do

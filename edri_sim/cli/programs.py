@@ -16,7 +16,7 @@ from edri_sim.realtime.loading import load_topology
 from edri_sim.settings import Settings, SwitchSettings
 from edri_sim.topology import Topology
 
-Name = Annotated[str | None, typer.Option("--name", help="What the switch is called [default: hub].")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What the switch is called [default: hub].")]
 Listen = Annotated[
     str | None, typer.Option("--listen", metavar="HOST:PORT", help="The address for nodes [default: 127.0.0.1:7400].")
 ]

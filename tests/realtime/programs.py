@@ -67,13 +67,22 @@ class Here:
         monkeypatch.setattr(sys, "path", list(sys.path))
         monkeypatch.chdir(ROOT)
 
-    def refusal(self, *arguments: object) -> str:
-        """The one line that says what is wrong; exit code 2."""
+    def _run(self, *arguments: object) -> tuple[object, str, str]:
         self._monkeypatch.setattr(sys, "argv", ["edri-sim", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
-        out, err = self._capsys.readouterr()
-        assert (ended.value.code, out) == (2, ""), err
+        return ended.value.code, *self._capsys.readouterr()
+
+    def words(self, *arguments: object) -> str:
+        """What it prints; exit code 0."""
+        code, out, err = self._run(*arguments)
+        assert (code or 0, err) == (0, "")
+        return out
+
+    def refusal(self, *arguments: object) -> str:
+        """The one line that says what is wrong; exit code 2."""
+        code, out, err = self._run(*arguments)
+        assert (code, out) == (2, ""), err
         (line,) = err.splitlines()
         return line.removeprefix("edri-sim: ")
 

@@ -14,7 +14,7 @@ import pytest
 from edri_sim import Node
 from edri_sim.links.stream import DEAD_AFTER
 from tests.realtime.pair import AskLeft, AskRight, Shout
-from tests.realtime.programs import PAIR, PATIENCE, Program, edri, free_address, running
+from tests.realtime.programs import PAIR, PATIENCE, Program, edri, free_address, gone, running
 
 T = TypeVar("T")
 
@@ -90,6 +90,38 @@ def test_another_token_is_one_clear_line_on_both_sides() -> None:
         assert sum("the token is wrong" in line for line in left.rest()) == 1
         assert sum("refused, UNAUTHORISED: 'left'" in line for line in hub.rest()) == 1
         assert not [line for line in left.lines + hub.lines if "another" in line or "one-secret" in line]
+
+
+WORKSHOP = """
+import os
+from edri_sim import Manager, Pool, Request, Topology, Worker, event, handles
+
+@event
+class WhoWorks(Request[int]):
+    pass
+
+class Bench(Worker):
+    @handles
+    def who(self, event: WhoWorks) -> int:
+        return os.getpid()
+
+class Workshop(Manager):
+    benches = Pool(Bench, mode="process", size=1)
+
+topology = Topology("workshop")
+topology.node("shop", Workshop)
+"""
+
+
+def test_a_file_s_workers_run_in_processes_and_end_with_their_node(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "workshop.py").write_text(WORKSHOP)
+    with Program("node", "deep/workshop.py:topology", "shop", cwd=tmp_path) as shop:
+        shop.until("node shop runs")
+        (worker,) = shop.children()
+        shop.send(signal.SIGKILL)
+        shop.code()
+        assert gone([worker])
 
 
 # What guards the lines

@@ -167,6 +167,13 @@ def test_with_keep_going_the_rest_goes_on_until_nothing_is_left() -> None:
         ended_with(up, 1)
 
 
+def test_ctrl_c_while_it_starts(up: Program) -> None:
+    up.until("switch hub listens")
+    up.send(signal.SIGINT)
+    lines = ended_with(up, 130)
+    assert not [line for line in lines if "Traceback" in line or "ready:" in line]
+
+
 def test_a_second_signal_waits_for_nobody() -> None:
     with Program("up", PAIR) as up:
         up.until("ready:")

@@ -76,5 +76,5 @@ class _Stream:
 
     def say(self, name: str, line: str) -> None:
         """Print a line; without a name, it is our own. Raises OSError where nobody reads any more."""
-        prefix = Text(f"{name or 'edri-sim':<{self._width}} | ", style=self._styles.get(name, "bold"))
-        self._console.print(prefix + Text.from_ansi(line), soft_wrap=True)
+        prefix = f"{name or 'edri-sim':<{self._width}} | ", self._styles.get(name, "bold")
+        self._console.print(Text.assemble(prefix, Text.from_ansi(line)), soft_wrap=True)

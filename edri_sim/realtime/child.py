@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -55,7 +56,7 @@ class Child(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._lifeline: asyncio.Transport | None = None
         self._silent = asyncio.get_running_loop().create_future()
-        self.over: asyncio.Task[None] | None = None
+        self._burial: asyncio.Task[None] | None = None
 
     @property
     def runs(self) -> bool:
@@ -91,12 +92,14 @@ class Child(asyncio.SubprocessProtocol):
     def terminate(self) -> None:
         """Ask it to end."""
         if self._transport is not None and self.runs:
-            self._transport.terminate()
+            with suppress(ProcessLookupError):  # It has ended, and is about to say so.
+                self._transport.terminate()
 
     def kill(self) -> None:
         """End it at once."""
         if self._transport is not None and self.runs:
-            self._transport.kill()
+            with suppress(ProcessLookupError):
+                self._transport.kill()
 
     def _heard(self, data: bytes) -> None:
         if data == READY:
@@ -125,7 +128,7 @@ class Child(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         """Called by the loop."""
-        self.over = asyncio.get_running_loop().create_task(self._bury(), name=f"the end of {self.name}")
+        self._burial = asyncio.get_running_loop().create_task(self._bury(), name=f"the end of {self.name}")
 
     async def _bury(self) -> None:
         assert self._transport is not None

@@ -52,8 +52,9 @@ class Fleet:
         slow = asyncio.get_running_loop().call_later(SLOW, self._name_the_slow)
         self._began = time.monotonic()
         try:
-            for child in self._children:
-                await child.start()
+            # The switches first, so that no node finds nobody there.
+            for group in (self._switches, self._nodes):
+                await self._start(group)
             self._started = True
             self._look()
             return await self._over
@@ -65,10 +66,27 @@ class Fleet:
                 await self._stop([child for child in group if child.runs])
             undo()
 
+    async def _start(self, group: list[Child]) -> None:
+        """Start these, and return when each of them is ready or has ended, or everything is to end."""
+        for child in group:
+            if not self._over.done():
+                await child.start()
+        while not self._over.done() and any(child.runs and not child.ready for child in group):
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _finish(self, code: int) -> None:
+        if not self._over.done():
+            self._over.set_result(code)
+            self._changed.set()
+
     def _told(self, code: int) -> None:
         """A signal came: stop everything in order, and at the second one at once."""
         if not self._stopping and not self._over.done():
-            self._over.set_result(code)
+            self._finish(code)
             return
         for child in self._children:
             child.kill()
@@ -87,8 +105,7 @@ class Fleet:
 
     async def _ended(self, children: list[Child]) -> None:
         while any(child.runs for child in children):
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
 
     # What the children do; see ChildOwner
 
@@ -98,6 +115,7 @@ class Fleet:
 
     def is_ready(self, child: Child) -> None:  # noqa: ARG002 - the owner's interface
         """See :class:`~edri_sim.realtime.child.ChildOwner`."""
+        self._changed.set()
         self._look()
 
     def has_ended(self, child: Child) -> None:
@@ -106,8 +124,8 @@ class Fleet:
         if self._stopping:
             return
         self._print("", f"{child.name} {child.end}")
-        if not self._keep_going and not self._over.done():
-            self._over.set_result(DIED)
+        if not self._keep_going:
+            self._finish(DIED)
         self._look()
 
     def _look(self) -> None:
@@ -116,7 +134,7 @@ class Fleet:
             return
         running = [child for child in self._children if child.runs]
         if not running:
-            self._over.set_result(DIED)
+            self._finish(DIED)
         elif not self._announced and all(child.ready for child in running):
             self._announced = True
             seconds = time.monotonic() - self._began
@@ -132,8 +150,7 @@ class Fleet:
         try:
             self._say(name, line)
         except OSError:
-            if not self._over.done():
-                self._over.set_result(DIED)
+            self._finish(DIED)
 
 
 def _count(number: int, what: str) -> str:

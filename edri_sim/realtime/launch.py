@@ -65,7 +65,8 @@ async def run_node(topology: Topology, name: str, settings: Settings, *, ready: 
     """
     plan = NodePlan.of(topology, name, settings)
     joined = asyncio.Event()
-    async with plan.node(joined):
+    host = LocalHost(settings)
+    async with _until_terminated(host), plan.node(host, joined):
         await joined.wait()
         ready()
         await asyncio.get_running_loop().create_future()
@@ -92,16 +93,16 @@ class NodePlan:
         credentials = Credentials(settings.token, guard.client_tls(settings))
         return cls(spec, settings, switches, credentials, guard.read_permissions(settings))
 
-    def node(self, joined: asyncio.Event) -> Node:
+    def node(self, host: Host, joined: asyncio.Event) -> Node:
         """The node, not started yet; ``joined`` is set as soon as all its switches have taken it."""
         spec = self.spec
         if not self.switches:
             joined.set()
-            return Node(spec.name, *spec.parts, settings=self.settings)
+            return Node(spec.name, *spec.parts, host=host, settings=self.settings)
 
         lines = _telling(switch_lines([str(address) for address in self.switches], self.credentials), joined)
         uplink = partial(Connector, lines, permissions=self.permissions)
-        return Node(spec.name, *spec.parts, uplink=uplink, settings=self.settings)
+        return Node(spec.name, *spec.parts, uplink=uplink, host=host, settings=self.settings)
 
 
 def _telling(make: FabricOf, joined: asyncio.Event) -> FabricOf:
@@ -198,7 +199,7 @@ def _reason(error: OSError) -> str:
 
 @asynccontextmanager
 async def _until_terminated(host: Host) -> AsyncIterator[None]:
-    """SIGTERM ends the block, in good order, and then the program with exit code 143."""
+    """SIGTERM ends the block, also while it starts, in good order, and then the program with exit code 143."""
     task = asyncio.current_task()
     assert task is not None
     terminated = False

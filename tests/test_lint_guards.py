@@ -43,14 +43,14 @@ ALLOWED = ("\n", "import datetime\n", "import asyncio\n", "NUMBERS = [\n", "]\n"
 
 UNSTABLE = ("id", "hash")
 
-FREE = {"realtime", "simulation", "viz", "testing.py", "cli.py"}
+FREE = {"realtime", "simulation", "viz", "testing.py", "cli"}
 COMPONENTS = [
     path
     for path in sorted((ROOT / "edri_sim").rglob("*.py"))
     if path.relative_to(ROOT / "edri_sim").parts[0] not in FREE
 ]
 
-OUTSIDE_THE_WALL = ["realtime/planted.py", "simulation/planted.py", "viz/planted.py", "testing.py", "cli.py"]
+OUTSIDE_THE_WALL = ["realtime/planted.py", "simulation/planted.py", "viz/planted.py", "testing.py", "cli/planted.py"]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from edri_sim.errors import DeclarationError, NodeStopped
 from edri_sim.events import registry
 from edri_sim.host import Host, current_host
 from edri_sim.links.connector import Connector
+from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.tcp import switch_lines
 from edri_sim.logs import NodeLog
 from edri_sim.managers.stopping import stop_all
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 PartFactory = Callable[[], Part]
+Uplinks = Callable[[DurableOutbox | None], Connector]
+"""Makes the connector of one life of a node, with its outbox if it has a durable one."""
 
 TERMINATED = 128 + 15
 """The exit code of a program that SIGTERM ended, by the convention of shells."""
@@ -56,8 +59,10 @@ class Node:
 
     ``parts`` are factories: manager classes, or :class:`part` objects where arguments are needed. ``switches`` are the
     addresses (``host:port``) of the switches that join the node to others; ``uplink``, in their place, makes a
-    connector of one's own. ``host`` is by default the machine, real or simulated, that the running loop belongs to.
-    ``settings`` and keyword ``overrides`` (seconds) are :class:`~edri_sim.settings.Settings`.
+    connector of one's own, with the outbox that it is given. A ``durable`` node writes what it publishes to other nodes
+    to its host's storage, and goes on with that in its next life. ``host`` is by default the machine, real or
+    simulated, that the running loop belongs to. ``settings`` and keyword ``overrides`` (seconds) are
+    :class:`~edri_sim.settings.Settings`.
 
     On leaving the block the node drains: it takes no more calls from outside, lets its handlers finish what is queued
     for up to ``drain_timeout``, and then cancels the rest. On the main thread, outside notebooks, SIGTERM and Ctrl-C
@@ -65,8 +70,8 @@ class Node:
     """
 
     def __init__(
-        self, name: str, *parts: PartFactory, switches: Sequence[str] = (),
-        uplink: Callable[[], Connector] | None = None, host: Host | None = None, settings: Settings | None = None,
+        self, name: str, *parts: PartFactory, switches: Sequence[str] = (), durable: bool = False,
+        uplink: Uplinks | None = None, host: Host | None = None, settings: Settings | None = None,
         **overrides: Any,
     ) -> None:  # fmt: skip
         self.name = check_name("node", name)
@@ -75,9 +80,11 @@ class Node:
                 raise DeclarationError(f"node {name!r}: part {factory!r} is no factory; pass the class or part(...)")
         if settings is not None and overrides:
             raise DeclarationError(f"node {name!r}: pass settings= or single settings, not both")
-        self._uplink = uplink or (part(Connector, switch_lines(switches)) if switches else None)
-        # First, and so last to stop: the other parts may publish while they start and stop.
-        self._factories = parts if self._uplink is None else (self._uplink, *parts)
+        self._uplink = uplink or (_joined(switches) if switches else None)
+        if durable and self._uplink is None:
+            raise DeclarationError(f"node {name!r}: durable=True is for what goes to other nodes: give it switches=")
+        self._durable = durable
+        self._factories = parts
         self._host = host
         self._settings = settings or Settings.load(environment=os.environ, **overrides)
         self._router: Router | None = None
@@ -163,10 +170,14 @@ class Node:
         """
         if self._router is not None:
             raise NodeStopped(f"node {self.name!r} runs already")
-        context = self._context()
+        host = self._host = self._host or current_host(asyncio.get_running_loop(), self._settings)
+        outbox = await self._open_outbox(host)
+        context = self._context(host, _incarnation(host) if outbox is None else outbox.incarnation)
         self._router = context.router
+        # First, and so last to stop: the other parts may publish while they start and stop.
+        joining: list[PartFactory] = [] if self._uplink is None else [part(self._uplink, outbox)]
         try:
-            for factory in self._factories:
+            for factory in [*joining, *self._factories]:
                 running = factory().run_on(context)
                 await running.start()
                 self._running.append(running)
@@ -176,10 +187,16 @@ class Node:
         self._accepting = True
         self._log.info("node %s runs", self.name)
 
-    def _context(self) -> NodeContext:
+    async def _open_outbox(self, host: Host) -> DurableOutbox | None:
+        if not self._durable:
+            return None
+        outbox = DurableOutbox(host, self.name, asyncio.get_running_loop())
+        await outbox.open(_incarnation(host))
+        return outbox
+
+    def _context(self, host: Host, incarnation: int) -> NodeContext:
         loop = asyncio.get_running_loop()
-        host = self._host = self._host or current_host(loop, self._settings)
-        origin = Origin(self.name, _incarnation(host))
+        origin = Origin(self.name, incarnation)
         log = self._log = NodeLog("node", self.name, host.now)
         router = Router(origin, loop, registry.snapshot(), self._settings, host.trace, log.of("router"))
         own = copy_context()
@@ -213,6 +230,11 @@ class Node:
         router.close()
         running, self._running = self._running, []
         await stop_all(reversed(running))
+
+
+def _joined(switches: Sequence[str]) -> Uplinks:
+    lines = switch_lines(switches)
+    return lambda outbox: Connector(lines, outbox=outbox)
 
 
 def _incarnation(host: Host) -> int:

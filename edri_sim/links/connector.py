@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from edri_sim import trace
 from edri_sim.envelope import Envelope
@@ -14,23 +13,18 @@ from edri_sim.events import EventType
 from edri_sim.links.fabric import Fabric
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import (
-    EVENTS,
-    Accepted,
-    Delivered,
-    Fenced,
-    Gap,
-    GivenUp,
+    Flow,
     Item,
     Limits,
-    Restarted,
-    Returned,
 )
-from edri_sim.links.frames import MAX_FRAME, NOTIFY, BadFrame, Digest, InterestGet, InterestSay, RawFrame
+from edri_sim.links.flow.peer import Peer
+from edri_sim.links.frames import MAX_FRAME, BadFrame, Digest, InterestGet, InterestSay, RawFrame
 from edri_sim.links.inlet import Inlet
-from edri_sim.links.interest import Answered, Changed, InterestBook, Refused
+from edri_sim.links.interest import InterestBook
+from edri_sim.links.newsroom import Newsroom
+from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.publisher import Publisher
-from edri_sim.links.reports import FlowGap
 from edri_sim.links.requests import Requests
 from edri_sim.links.schemas import Schemas
 from edri_sim.routing.context import NodeContext
@@ -47,10 +41,11 @@ class Connector:
     """The part of a node that joins it to others: see :class:`RunningConnector`."""
 
     def __init__(
-        self, fabric: FabricOf, *, limits: Limits | None = None, permissions: Permissions | None = None,
-        max_frame: int = MAX_FRAME,
+        self, fabric: FabricOf, *, outbox: DurableOutbox | None = None, limits: Limits | None = None,
+        permissions: Permissions | None = None, max_frame: int = MAX_FRAME,
     ) -> None:  # fmt: skip
         self.fabric = fabric
+        self.outbox = outbox
         self.limits = limits or Limits()
         self.permissions = permissions or Permissions()
         self.max_frame = max_frame
@@ -90,13 +85,15 @@ class RunningConnector:
         self._schemas = Schemas(node.router.types)
         incarnation = node.router.origin.incarnation
         observe = None if self._trace.record is None else self._observe
-        self.exchange = Exchange(node.name, incarnation, limits=plan.limits, observe=observe)
+        self._outbox = plan.outbox
+        identity = None if self._outbox is None else self._outbox.identity
+        self.exchange = Exchange(node.name, incarnation, outbox=identity, limits=plan.limits, observe=observe)
         self.book = InterestBook(
             node.name, incarnation, own=self._schemas.own, wanted=self._wanted, fits=self._schemas.misfit
         )
         self.publisher = Publisher(
             node.router, self.exchange, self._schemas, self._trace, self._component, largest=plan.max_frame - OVERHEAD,
-            now=self._now, poke=self._hurry, changed=self._changed,
+            now=self._now, poke=self._hurry, changed=self._changed, written=self._written,
         )  # fmt: skip
         self.requests = Requests(
             node.router, self.exchange, self.publisher, providers=self._providers, now=self._now, poke=self._hurry
@@ -116,30 +113,39 @@ class RunningConnector:
         self._greeted = False
         self._change: asyncio.Future[None] | None = None
         self._waiting = 0
-        self._on_news: dict[type[Any], Callable[[Any], None]] = {
-            Delivered: self.inlet.take, Accepted: self._on_accepted, GivenUp: self._on_given_up, Gap: self._on_gap,
-            Returned: self._on_returned, Restarted: self._on_restarted, Fenced: self._on_fenced,
-            Changed: self._on_changed, Answered: self._on_answered, Refused: self._on_refused,
-        }  # fmt: skip
+        self._newsroom = Newsroom(node, self.exchange, self.book, self.requests, self.inlet, self._component)
 
     # Life
 
     async def start(self) -> None:
-        """Begin to connect; being connected comes later, or never."""
+        """Begin to connect; being connected comes later, or never. What earlier lives left goes on its way again."""
+        if self._outbox is not None:
+            self._outbox.on_committed = self._on_committed
+            for flow, puts in self._outbox.flows:
+                for put in puts:
+                    self.publisher.adopt(put.item)
+                self.exchange.restore(flow, puts)
+            self._poke()
         self._router.join(self)
         await self.fabric.start(self._node.name, self.exchange.incarnation, self)
 
     @property
     def busy(self) -> bool:
-        """Whether anything waits to be taken by another router, or to be answered by one."""
-        return self._held() or self.requests.live > 0
+        """Whether anything waits to be taken by another router, or to be answered by one.
+
+        What a durable outbox has for a router that can't be reached waits for the next life, too.
+        """
+        if self._outbox is None:
+            return self._held() or self.requests.live > 0
+        reachable = (peer for peer in self.exchange.peers.values() if peer.reachable)
+        return self._outbox.busy or self.requests.live > 0 or any(_holds(peer) for peer in reachable)
 
     def _held(self) -> bool:
-        return any(out.events for peer in self.exchange.peers.values() for out in peer.sends.values())
+        return any(_holds(peer) for peer in self.exchange.peers.values())
 
     def _needed(self) -> bool:
         """Whether a simulation has to go on for the sake of the line."""
-        return self.busy or self._waiting > 0
+        return self._waiting > 0 or self._held() or self.busy
 
     def leave(self) -> None:
         """Want nothing any more, so that the others turn to somebody else."""
@@ -157,15 +163,32 @@ class RunningConnector:
             await self._changed()
 
     async def stop(self) -> None:
-        """Say goodbye; what no other router has taken by now is given up, and reported."""
+        """Say goodbye; what no other router has taken by now is given up, and reported, unless it is on disk."""
         self._router.join(None)
-        for name in list(self.exchange.peers):
-            self.exchange.forget(name, f"node {self._node.name!r} stopped")
+        if self._outbox is None:
+            for name in list(self.exchange.peers):
+                self.exchange.forget(name, f"node {self._node.name!r} stopped")
         self._pump()
         if self._timer is not None:
             self._timer.cancel()
         self.fabric.leave()
-        await self.fabric.stop()
+        try:
+            await self.fabric.stop()
+        finally:
+            if self._outbox is not None:
+                self._outbox.write(self.exchange.take_changes())
+                await self._outbox.close()
+
+    def _written(self) -> Awaitable[None] | None:
+        """What a publisher has to await until its event is on disk; None where nothing is written."""
+        if self._outbox is None:
+            return None
+        self._outbox.write(self.exchange.take_changes())
+        return self._outbox.written()
+
+    def _on_committed(self, flow: Flow) -> None:
+        self.exchange.committed(flow)
+        self._poke()
 
     async def _changed(self) -> None:
         """Return when something has happened."""
@@ -202,6 +225,8 @@ class RunningConnector:
         now = self._now()
         self._transmit(now)
         self._hear()
+        if self._outbox is not None:
+            self._outbox.write(self.exchange.take_changes())
         self._arm(now)
 
     def _transmit(self, now: float) -> None:
@@ -220,7 +245,7 @@ class RunningConnector:
         """Deal with all news, those that come of it included."""
         while news := [*self.exchange.take_news(), *self.book.take_news()]:
             for piece in news:
-                self._on_news[type(piece)](piece)
+                self._newsroom.take(piece)
             if self._change is not None:
                 self._tell_change()
 
@@ -352,56 +377,6 @@ class RunningConnector:
                 item.names = self.inlet.names(peer, item)
             record(stage, self._component, item, self._trace.detail(peer))  # type: ignore[arg-type]  # as an envelope
 
-    # News
 
-    def _on_accepted(self, news: Accepted) -> None:
-        item = news.item
-        if item.kind == NOTIFY:
-            if news.rejected is not None:
-                self._router.dead_letter(item.tag, f"rejected by {news.peer}: {news.rejected}", self.label)
-        elif item.tag is not None:
-            self.requests.accepted(item.number, news.rejected)
-        self.requests.room()
-
-    def _on_given_up(self, news: GivenUp) -> None:
-        item = news.item
-        if item.tag is None:
-            return
-        if self._trace.record is not None:
-            self._trace.record(trace.GIVEN_UP, self._component, item.tag, self._trace.detail(news.peer))
-        if item.kind != NOTIFY:
-            self.requests.returned(item.tag, was_sent=news.was_sent)
-            return
-        self._router.dead_letter(item.tag, f"given up for {news.peer}: {news.reason}", self.label)
-        self._report(FlowGap(self._node.name, self._node.name, news.peer, EVENTS, news.seq, news.seq, news.reason))
-
-    def _on_gap(self, gap: Gap) -> None:
-        self._report(FlowGap(self._node.name, gap.peer, self._node.name, gap.lane, gap.first, gap.last))
-
-    def _report(self, gap: FlowGap) -> None:
-        self._log.warning("%s gave up %d to %d for %s: %s", gap.source, gap.first, gap.last, gap.target, gap.reason)
-        self._router.announce(gap)
-
-    def _on_returned(self, news: Returned) -> None:
-        self.requests.returned(news.item.tag, was_sent=news.was_sent)
-
-    def _on_restarted(self, news: Restarted) -> None:
-        self.requests.restarted(news.peer)
-        self.inlet.restarted(news.peer, news.incarnation)
-
-    def _on_fenced(self, news: Fenced) -> None:
-        self._log.error("another node named %s, or a copy of its outbox, sends to %s", self._node.name, news.peer)
-
-    def _on_changed(self, _: Changed) -> None:
-        self._router.table.forget()
-
-    def _on_answered(self, news: Answered) -> None:
-        self.exchange.admit(news.peer, lambda type_: news.peer in self.book.subscribers(type_))
-        self._router.table.forget()
-
-    def _on_refused(self, news: Refused) -> None:
-        verb = "sends" if news.here else "wants"
-        self._log.error(
-            "node %s %s %s in a version that does not fit ours, and so does not get through: %s",
-            news.peer, verb, news.type, news.reason,
-        )  # fmt: skip
+def _holds(peer: Peer) -> bool:
+    return any(out.events for out in peer.sends.values())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from edri_sim import trace
-from edri_sim.envelope import Envelope
-from edri_sim.errors import EventTooLarge, OutboxFull
+from edri_sim.envelope import Envelope, Origin
+from edri_sim.errors import CodecError, EventTooLarge, OutboxFull
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import EVENTS, Full, Item, Payload
 from edri_sim.links.frames import NOTIFY
@@ -29,6 +30,7 @@ class Publisher:
     def __init__(
         self, router: Router, exchange: Exchange, schemas: Schemas, trace_: Trace, component: int, *, largest: int,
         now: Callable[[], float], poke: Callable[[], None], changed: Callable[[], Coroutine[Any, Any, None]],
+        written: Callable[[], Awaitable[None] | None],
     ) -> None:  # fmt: skip
         self.exchange = exchange
         self._router = router
@@ -40,6 +42,7 @@ class Publisher:
         self._now = now
         self._poke = poke
         self._changed = changed
+        self._written = written
 
     def payload(self, envelope: Envelope) -> Payload:
         """The event, encoded. Raises CodecError and EventTooLarge."""
@@ -71,7 +74,30 @@ class Publisher:
         item = self.item(NOTIFY, envelope, self.payload(envelope))
         late = [peer for peer in peers if not self._push(peer, item)]
         self._poke()
-        return self._push_late(late, item) if late else None
+        if late:
+            return self._push_late(late, item)
+        written = self._written()
+        return None if written is None else self._keep(written, item)
+
+    async def _keep(self, written: Awaitable[None], item: Item) -> None:
+        """Wait until the event is on disk. Raises OutboxFull."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await written
+        except TimeoutError:
+            text = f"{item.tag!r} is not on disk after {PATIENCE:g} s, and will be sent once it is"
+            raise OutboxFull(f"{text}: the log says what is wrong with the disk") from None
+
+    def adopt(self, item: Item) -> None:
+        """Give an item that an earlier life left an envelope of its own; one of a type that is no more gets none."""
+        entry = self._router.types.by_name.get(item.type)
+        if entry is None:
+            return
+        with suppress(CodecError):
+            event = entry.codec.decode(item.payload.data)
+            origin = Origin(self._router.origin.node, item.origin)
+            item.tag = self._router.admit(entry, event, origin, item.number, item.deadline)
+            item.names = item.tag.names
 
     def _push(self, peer: str, item: Item) -> bool:
         """Put a copy of the item into the outbox for a router; False if there is no room."""
@@ -102,6 +128,9 @@ class Publisher:
                 )
             text = f"{item.tag!r}: the outbox for {', '.join(late)} had no room within {PATIENCE:g} s"
             raise OutboxFull(f"{text}: publish more slowly, or mark the event delivery='latest'") from None
+        written = self._written()
+        if written is not None:
+            await self._keep(written, item)
 
 
 def _copy(item: Item) -> Item:

@@ -10,6 +10,7 @@ from typing import Any
 
 from edri_sim.errors import SettingsError
 from edri_sim.host import Host
+from edri_sim.links.addresses import Address
 from edri_sim.links.frames import (
     DUPLICATE_NODE,
     FULL,
@@ -36,7 +37,6 @@ from edri_sim.links.frames import (
 )
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.stream import GREETING_WITHIN, FrameStream
-from edri_sim.links.tcp import Address
 from edri_sim.logs import NodeLog
 from edri_sim.names import NAME
 

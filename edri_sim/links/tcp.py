@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edri_sim import trace
-from edri_sim.errors import SettingsError
 from edri_sim.host import RandomStream
+from edri_sim.links.addresses import Address, Credentials
 from edri_sim.links.fabric import Endpoint
 from edri_sim.links.frames import (
     MAX_FRAME,
@@ -39,40 +37,6 @@ SOON = 60.0
 """Seconds without a line after which attempts become rare."""
 GIVE_UP_HOPE = 600.0
 """Seconds without a line after which a simulation does not go on for its sake."""
-DEFAULT_PORT = 7400
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a switch listens."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """``host:port``, or a host alone, with port 7400. Raises SettingsError."""
-        host, colon, port = text.strip().rpartition(":")
-        if not colon:
-            host, port = port, str(DEFAULT_PORT)
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-            raise SettingsError(f"switch address {text!r}: expected host:port, such as 127.0.0.1:{DEFAULT_PORT}")
-        return cls(host, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a node shows to a switch: a shared token, and certificates where the line is encrypted."""
-
-    token: str = ""
-    tls: ssl.SSLContext | None = None
-
-    def __repr__(self) -> str:
-        return f"Credentials(token={'set' if self.token else 'none'}, tls={'on' if self.tls else 'off'})"
 
 
 def switch_lines(

@@ -8,17 +8,18 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from edri_sim.errors import SettingsError
 from edri_sim.host import Host
+from edri_sim.links.addresses import Address, Credentials
 from edri_sim.links.connector import Connector, FabricOf
+from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.switch import Switch, SwitchConfig
-from edri_sim.links.tcp import Address, Credentials, SwitchLine, switch_lines
+from edri_sim.links.tcp import SwitchLine, switch_lines
 from edri_sim.node import TERMINATED, Node
 from edri_sim.realtime import guard
 from edri_sim.realtime.host import LocalHost
@@ -101,8 +102,11 @@ class NodePlan:
             return Node(spec.name, *spec.parts, host=host, settings=self.settings)
 
         lines = _telling(switch_lines([str(address) for address in self.switches], self.credentials), joined)
-        uplink = partial(Connector, lines, permissions=self.permissions)
-        return Node(spec.name, *spec.parts, uplink=uplink, host=host, settings=self.settings)
+
+        def uplink(outbox: DurableOutbox | None) -> Connector:
+            return Connector(lines, outbox=outbox, permissions=self.permissions)
+
+        return Node(spec.name, *spec.parts, durable=spec.durable, uplink=uplink, host=host, settings=self.settings)
 
 
 def _telling(make: FabricOf, joined: asyncio.Event) -> FabricOf:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-from edri_sim.links.tcp import Address
+from edri_sim.links.addresses import Address
 
 PATHS = ("/", "/status")
 LONGEST = 8_192

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from edri_sim.links.addresses import DEFAULT_PORT
 from edri_sim.links.switch import Switch
-from edri_sim.links.tcp import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from edri_sim.simulation.host import SimulatedHost

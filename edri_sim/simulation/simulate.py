@@ -59,7 +59,9 @@ class SimulatedNode:
         up = self._up = asyncio.get_running_loop().create_future()
         spec = self._spec
         switches = [switch_address(name) for name in spec.switches]
-        async with Node(spec.name, *spec.parts, switches=switches, host=self.host, settings=self._settings) as node:
+        async with Node(
+            spec.name, *spec.parts, switches=switches, durable=spec.durable, host=self.host, settings=self._settings
+        ) as node:
             up.set_result(node)
             await forever
 

@@ -92,7 +92,8 @@ class Settings(Configuration):
     drain_timeout: float = 10.0
     """How long a stopping node waits for its queues and handlers before it cancels what is left."""
     kill_after: float = 5.0
-    """How long a process worker may go on with a cancelled request before it is killed."""
+    """How long a process worker may go on with a cancelled request, or stop, before it is killed; in mode ``method``,
+    how long its handlers, and then its ``stop``, hold a stopping node up before they are named and left behind."""
     restart_delay: float = 0.1
     """The pause before a dead worker is replaced; it doubles with every death in a row."""
     restart_delay_max: float = 10.0

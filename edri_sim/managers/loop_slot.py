@@ -10,6 +10,7 @@ from typing import Any
 
 from edri_sim.envelope import Job, current
 from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
+from edri_sim.managers.stopping import ends_within
 from edri_sim.managers.strands import Function, Strands
 from edri_sim.managers.worker import Component
 
@@ -22,15 +23,20 @@ Start = Callable[[Job, Function], None]
 
 
 class LoopSlot:
-    """The slot of mode ``method``, and of every mode in simulated time."""
+    """The slot of mode ``method``, and of every mode in simulated time.
+
+    When it stops, it waits ``kill_after`` seconds for its handlers, and as long for the worker's ``stop``; None: for as
+    long as they take.
+    """
 
     starts_at_once = True
 
-    def __init__(self, plan: WorkerPlan, owner: SlotOwner, index: int, spawn: Spawn) -> None:
+    def __init__(self, plan: WorkerPlan, owner: SlotOwner, index: int, spawn: Spawn, kill_after: float | None) -> None:
         self.index = index
         self._plan = plan
         self._owner = owner
         self._spawn = spawn
+        self._kill_after = kill_after
         self._strands = Strands(asyncio.get_running_loop(), self.end)
         self._ended = owner.ended
         self._context = copy_context()
@@ -106,16 +112,26 @@ class LoopSlot:
             self.end(job, None, asyncio.CancelledError())
 
     async def stop(self) -> None:
-        """See :class:`~edri_sim.managers.slot.Slot`."""
-        await self._owner.settled(self)
+        """See :class:`~edri_sim.managers.slot.Slot`; what heeds no cancellation is named, and left behind."""
+        try:
+            async with asyncio.timeout(self._kill_after):
+                await self._owner.settled(self)
+        except TimeoutError:
+            self._left("has a handler that goes on %g s after its cancellation")
         self._strands.close()
         worker, self._worker = self._worker, None
-        if worker is None:
-            return
+        if worker is not None and not await ends_within(self._kill_after, self._stop_worker(worker)):
+            self._left("has a stop() that did not end within %g s")
+
+    async def _stop_worker(self, worker: Component) -> None:
         try:
             await worker.stop()
         except Exception:
             self._plan.log.exception("%s: stop() failed", self._plan.label)
+
+    def _left(self, what: str) -> None:
+        message = f"%s: worker %d {what}, and was left behind"
+        self._plan.log.warning(message, self._plan.label, self.index, self._kill_after)
 
 
 def _raise(error: BaseException) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, Protocol
 
 
 class Stoppable(Protocol):
@@ -28,3 +29,30 @@ async def stop_all(things: Iterable[Stoppable]) -> None:
             first = first or error
     if first is not None:
         raise first
+
+
+async def ends_within(seconds: float | None, work: Coroutine[Any, Any, None]) -> bool:
+    """Await ``work`` for up to ``seconds`` (None: for as long as it takes) and say whether it has ended by then.
+
+    What has not is cancelled, and no longer awaited: it may go on, if it heeds no cancellation. The same becomes of it
+    when the caller is cancelled.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.shield(task)
+    except TimeoutError:
+        if task.done():  # At the last moment, or it is an error of its own.
+            task.result()
+            return True
+        await _cancel(task)
+        return False
+    except asyncio.CancelledError:
+        await _cancel(task)
+        raise
+    return True
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.sleep(0)  # What heeds it ends in this turn, and so leaves no task behind.

@@ -27,7 +27,7 @@ SlotFactory = Callable[[WorkerPlan, SlotOwner, int], Slot]
 
 
 def _method_slot(plan: WorkerPlan, owner: SlotOwner, index: int) -> Slot:
-    return LoopSlot(plan, owner, index, spawner(asyncio.get_running_loop()))
+    return LoopSlot(plan, owner, index, spawner(asyncio.get_running_loop()), plan.settings.kill_after)
 
 
 _SLOTS: dict[str, SlotFactory] = {"method": _method_slot, "thread": ThreadSlot, "process": ProcessSlot}

@@ -143,7 +143,8 @@ class Child:
             make, cls, label, node = _unpack(plan)
             log = NodeLog("pool", node, lambda: datetime.now().astimezone())
             ours = WorkerPlan(cls, make, label, log, self._port, Settings(), lambda name: self._types[name])
-            self._slot = LoopSlot(ours, self, 0, spawner(self._loop))
+            # No limit: the node kills a child that takes too long to stop.
+            self._slot = LoopSlot(ours, self, 0, spawner(self._loop), None)
             await self._slot.start()
         except BaseException as error:
             failure = handler_error(error)

@@ -44,7 +44,7 @@ class ModelledSlot(LoopSlot):
     starts_at_once = False
 
     def __init__(self, host: SimulatedHost, plan: WorkerPlan, owner: SlotOwner, index: int) -> None:
-        super().__init__(plan, owner, index, host.loop.start_task)
+        super().__init__(plan, owner, index, host.loop.start_task, plan.settings.kill_after)
         self._host = host
         self._processor = host.processor
         self._gil: simpy.Resource = host.processor.gil
@@ -95,7 +95,7 @@ class ModelledSlot(LoopSlot):
             self._waits.pop(job, None)
         if service.body == "skip":
             self._skip(job, service)
-        elif job.cancelled and self._is_async(job):
+        elif self._worker is None or (job.cancelled and self._is_async(job)):
             self.end(job, None, asyncio.CancelledError())
         else:
             self._run_body(job)

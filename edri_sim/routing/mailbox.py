@@ -166,6 +166,10 @@ class Mailbox:
             if gate is not None:
                 gate.passed()
 
+    def waiting(self) -> list[Envelope]:
+        """The requests that are parked and have no place elsewhere yet, in order."""
+        return [envelope for envelope, gate in self.parked if gate is None and envelope.state == WAITING]
+
     def unpark(self, envelope: Envelope) -> None:
         """Nobody waits for room for this request any more."""
         with suppress(ValueError):

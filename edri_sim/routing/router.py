@@ -68,7 +68,7 @@ class Router:
         self._numbers = itertools.count(1)
         self._turn = 0
         self._deadlines = Deadlines(loop, self._expire)
-        self.table = RoutingTable(origin, types, trace_.names, self._try_stranded)
+        self.table = RoutingTable(origin, types, trace_.names, self._try_waiting)
         self._request_routes = self.table.requests
         self._notify_routes = self.table.notifications
         self._unrouted: dict[int, Envelope] = {}
@@ -85,11 +85,24 @@ class Router:
         self.origin = self.table.origin = Origin(self.origin.node, incarnation)
         self.table.forget()
 
-    def _try_stranded(self) -> None:
-        """Something has changed: requests that found no route are tried again."""
+    def _try_waiting(self) -> None:
+        """Something has changed: requests that found no room, or no route, are tried again, in their order."""
+        for envelope, full in self.table.parked().items():
+            self._try_elsewhere(envelope, full)
         stranded, self._unrouted = self._unrouted, {}
         for envelope in stranded.values():
             self.place(envelope)
+
+    def _try_elsewhere(self, envelope: Envelope, full: list[Mailbox]) -> None:
+        """Offer a request that waits at ``full`` mailboxes to providers that came later; it keeps its places."""
+        route = self.table.request_route(type(envelope.event))
+        new = tuple(mailbox for mailbox in route.mailboxes if mailbox not in full)
+        if self._offered(envelope, new) or self._sent_abroad(envelope, route):
+            for mailbox in full:
+                mailbox.unpark(envelope)
+        else:
+            for mailbox in new:
+                mailbox.park(envelope)
 
     # Publishing
 
@@ -142,14 +155,12 @@ class Router:
         route = self.table.request_route(type(envelope.event))
         if self._offered(envelope, route.mailboxes):
             return
-        foreign = envelope.origin is not self.origin
-        uplink = self.table.uplink
-        if uplink is not None and not foreign and not route.type.name.startswith(OWN) and uplink.request(envelope):
+        if self._sent_abroad(envelope, route):
             return
         if route.mailboxes:
             for mailbox in route.mailboxes:
                 mailbox.park(envelope)
-        elif foreign:
+        elif envelope.origin is not self.origin:
             self.fail(envelope, self._no_route(envelope))
         else:
             self._unrouted[envelope.number] = envelope
@@ -163,6 +174,13 @@ class Router:
         start = self._turn % len(mailboxes)
         ordered = sorted(mailboxes[start:] + mailboxes[:start], key=_outstanding)
         return any(mailbox.offer(envelope) for mailbox in ordered)
+
+    def _sent_abroad(self, envelope: Envelope, route: Route) -> bool:
+        """Whether another router has taken a request; what came from one is not sent on."""
+        uplink = self.table.uplink
+        if uplink is None or envelope.origin is not self.origin or route.type.name.startswith(OWN):
+            return False
+        return uplink.request(envelope)
 
     async def notify(self, event: Notification) -> None:
         """Send ``event`` to every subscriber; returns when each mailbox has taken it, or has given it up.

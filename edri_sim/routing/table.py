@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from edri_sim.envelope import Origin
+from edri_sim.envelope import Envelope, Origin
 from edri_sim.errors import DeclarationError, NodeStopped, NoRoute
 from edri_sim.events import EventType, TypeTable
 from edri_sim.routing.mailbox import Mailbox
@@ -57,6 +57,14 @@ class RoutingTable:
     def wants(self, cls: type) -> bool:
         """Whether anybody here takes events of this class."""
         return any(issubclass(cls, subscription.cls) for subscription in self._subscriptions)
+
+    def parked(self) -> dict[Envelope, list[Mailbox]]:
+        """The requests that wait for room, in the order in which they came to each mailbox, and where they wait."""
+        waiting: dict[Envelope, list[Mailbox]] = {}
+        for mailbox in dict.fromkeys(subscription.mailbox for subscription in self._subscriptions):
+            for envelope in mailbox.waiting():
+                waiting.setdefault(envelope, []).append(mailbox)
+        return waiting
 
     def forget(self) -> None:
         """Work out anew where events go, and tell those who wait for that."""

@@ -97,8 +97,13 @@ class Envelope(msgspec.Struct, eq=False):
         """See :func:`event_id`."""
         return event_id(self.origin, self.number)
 
+    @property
+    def subject(self) -> str:
+        """The event's type and id: how messages name it to people."""
+        return f"{self.type.name} {self.event_id}"
+
     def __repr__(self) -> str:
-        return f"<Envelope {self.type.name} {self.event_id}>"
+        return f"<Envelope {self.subject}>"
 
 
 class Job(msgspec.Struct, eq=False):

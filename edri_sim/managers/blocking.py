@@ -54,7 +54,7 @@ def wait(call: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise RuntimeError(f"{call} is for plain def handlers; in async code await the coroutine of the same name")
     job = current.get()
     if job is not None and job.cancelled:
-        raise RequestCancelled(f"{job.envelope!r}: the request was cancelled, so {call} does not go on")
+        raise RequestCancelled(f"{job.envelope.subject}: the request was cancelled, so {call} does not go on")
     return here.wait(make)
 
 

@@ -110,7 +110,9 @@ class RunningPool:
             with suppress(asyncio.CancelledError):
                 await repair
         for envelope in self.mailbox.close(f"node {self._node.name!r} stopped"):
-            self._router.fail(envelope, NodeStopped(f"{envelope!r}: node {self._node.name!r} stopped before it began"))
+            self._router.fail(
+                envelope, NodeStopped(f"{envelope.subject}: node {self._node.name!r} stopped before it began")
+            )
         for job in list(self._running.values()):
             job.slot.cancel(job)
         slots, self._slots = self._slots, {}
@@ -236,7 +238,9 @@ class RunningPool:
         del self._slots[slot]
         self._plan.log.error("%s: worker %d died: %s", self.label, slot.index, reason)
         for job in [job for job in self._running.values() if job.slot is slot]:
-            self.ended(job, None, ProviderLost(f"{job.envelope!r}: worker {slot.index} of {self.label} died: {reason}"))
+            self.ended(
+                job, None, ProviderLost(f"{job.envelope.subject}: worker {slot.index} of {self.label} died: {reason}")
+            )
         while slot in self._idle:
             self._idle.remove(slot)
         self.mailbox.resize(len(self._slots) * self._shape.concurrency)

@@ -64,7 +64,7 @@ class Strands:
         task.add_done_callback(lambda _: self._resume(job, strand))
         strand.parent.switch(None)
         if task.cancelled() and job.cancelled:
-            raise RequestCancelled(f"{job.envelope!r}: the request was cancelled")
+            raise RequestCancelled(f"{job.envelope.subject}: the request was cancelled")
         return task.result()
 
     def close(self) -> None:

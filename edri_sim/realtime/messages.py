@@ -31,12 +31,14 @@ class Learn(Message):
 
 
 class Begin(Message):
-    """To the child: handle this event."""
+    """To the child: handle this event, whose id is ``node``, ``incarnation`` and ``event``."""
 
     job: int
     type: str
     payload: bytes
-    event_id: str
+    node: str
+    incarnation: int
+    event: int
     remaining: float
 
 

@@ -160,7 +160,7 @@ class ProcessSlot:
         for job in list(self._jobs.values()):
             self._end(self._numbers[job])
             if self._stopping:
-                self._owner.ended(job, None, ProviderLost(f"{job.envelope!r}: the worker process was stopped"))
+                self._owner.ended(job, None, ProviderLost(f"{job.envelope.subject}: the worker process was stopped"))
 
     # Jobs
 
@@ -181,7 +181,8 @@ class ProcessSlot:
         number = self._last = self._last + 1
         self._jobs[number] = job
         self._numbers[job] = number
-        stream.send(Begin(number, entry.name, payload, envelope.event_id, envelope.deadline - self._loop.time()))
+        origin, remaining = envelope.origin, envelope.deadline - self._loop.time()
+        stream.send(Begin(number, entry.name, payload, origin.node, origin.incarnation, envelope.number, remaining))
 
     def cancel(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; a child that goes on for ``kill_after`` seconds is killed."""
@@ -221,7 +222,7 @@ class ProcessSlot:
         try:
             value = entry.reply_codec.decode(message.payload)
         except CodecError as error:
-            self._owner.ended(job, None, BadReply(f"{job.envelope!r}: {error}"))
+            self._owner.ended(job, None, BadReply(f"{job.envelope.subject}: {error}"))
         else:
             self._owner.ended(job, value, None)
 

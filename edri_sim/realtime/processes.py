@@ -102,7 +102,7 @@ class Child:
         self._port = ChildPort(self._send)
         self._slot: LoopSlot | None = None
         self._types: dict[str, EventType] = {}
-        self._origin = Origin("child", 0)
+        self._label = ""
         self._jobs: dict[int, Job] = {}
         self._starting: asyncio.Task[None] | None = None
         self._stream: MessageStream | None = None
@@ -141,6 +141,7 @@ class Child:
     async def _start(self, plan: bytes) -> None:
         try:
             make, cls, label, node = _unpack(plan)
+            self._label = label
             log = NodeLog("pool", node, lambda: datetime.now().astimezone())
             ours = WorkerPlan(cls, make, label, log, self._port, Settings(), lambda name: self._types[name])
             # No limit: the node kills a child that takes too long to stop.
@@ -162,8 +163,9 @@ class Child:
         assert self._slot is not None
         deadline = self._loop.time() + message.remaining
         event = entry.codec.decode(message.payload)
-        envelope = Envelope(event, entry, message.job, self._origin, self._loop.time(), deadline, (0, 0))
-        job = self._jobs[message.job] = Job(envelope, event, message.event_id, self._slot)
+        origin = Origin(message.node, message.incarnation)
+        envelope = Envelope(event, entry, message.event, origin, self._loop.time(), deadline, (0, 0))
+        job = self._jobs[message.job] = Job(envelope, event, self._label, self._slot)
         self._port.numbers[job] = message.job
         self._slot.submit(job)
 
@@ -194,7 +196,7 @@ class Child:
             try:
                 payload = entry.reply_codec.encode(value)
             except CodecError as problem:
-                error = BadReply(f"{job.label}: the reply cannot be sent: {problem}")
+                error = BadReply(f"{job.envelope.subject}: the reply cannot be sent: {problem}")
         number = self._forget(job)
         if error is None:
             self._send(Done(number, payload))

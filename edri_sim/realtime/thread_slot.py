@@ -184,7 +184,7 @@ class ThreadSlot:
         try:
             return future.result()
         except concurrent.futures.CancelledError:
-            raise RequestCancelled(f"{job.envelope!r}: the request was cancelled") from None
+            raise RequestCancelled(f"{job.envelope.subject}: the request was cancelled") from None
         finally:
             self._waits.pop(job, None)
 

@@ -229,7 +229,7 @@ class Router:
         """Nobody waits for the reply to a request from another router any more."""
         if envelope.state != SETTLED:
             self._withdraw(envelope)
-            self.fail(envelope, RequestCancelled(f"{envelope.type.name} {envelope.event_id}: the requester has gone"))
+            self.fail(envelope, RequestCancelled(f"{envelope.subject}: the requester has gone"))
 
     def replace(self, envelope: Envelope) -> None:
         """Find another provider for a request of this node that its last one has not got, or may have twice."""
@@ -317,12 +317,12 @@ class Router:
     def _overloaded(self, envelope: Envelope) -> Overloaded:
         for mailbox in self.table.request_route(type(envelope.event)).mailboxes:
             note_cycle(envelope, mailbox.label)
-        text = f"{envelope.type.name} {envelope.event_id}: no provider had room until the deadline"
+        text = f"{envelope.subject}: no provider had room until the deadline"
         return Overloaded(text + envelope.note)
 
     def _no_route(self, envelope: Envelope) -> NoRoute:
         return NoRoute(
-            f"{envelope.type.name} {envelope.event_id}: nobody provides it, and nobody came to provide it within"
+            f"{envelope.subject}: nobody provides it, and nobody came to provide it within"
             f" {min(self._grace, envelope.deadline - envelope.created):.3g} s; start a manager with a handler for it"
         )
 
@@ -374,7 +374,7 @@ class Router:
             if envelope.state == SETTLED:
                 continue  # The heap holds a request twice that waits for its provider.
             self._withdraw(envelope)
-            message = f"{envelope.type.name} {envelope.event_id}: node {self.origin.node!r} stopped before the reply"
+            message = f"{envelope.subject}: node {self.origin.node!r} stopped before the reply"
             self.fail(envelope, NodeStopped(message))
         self.table.close()
         self._deadlines.close()
@@ -395,4 +395,4 @@ def _too_late(envelope: Envelope) -> str:
         note_cycle(envelope, holder.label)
     where = f"it was at {holder.label}" if holder is not None else "it waited"
     limit = envelope.deadline - envelope.created
-    return f"{envelope.type.name} {envelope.event_id}: no reply within {limit:.3g} s; {where}{envelope.note}"
+    return f"{envelope.subject}: no reply within {limit:.3g} s; {where}{envelope.note}"

@@ -181,7 +181,7 @@ class ModelledProcessSlot(ModelledSlot):
             payload = entry.reply_codec.encode(value)
             received = entry.reply_codec.decode(payload)
         except CodecError as problem:
-            self._owner.ended(job, None, BadReply(f"{job.envelope!r}: the reply cannot be sent: {problem}"))
+            self._owner.ended(job, None, BadReply(f"{job.envelope.subject}: the reply cannot be sent: {problem}"))
             return
         cost = len(payload) * self._host.costs.byte
         if cost > 0:

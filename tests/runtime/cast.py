@@ -176,3 +176,16 @@ class PlainWitness(Worker):
     @handles
     def recall(self, event: Recall) -> list[str]:
         return self.seen
+
+
+class Reader(PlainWitness):
+    """Remembers what it was told of the end of its request."""
+
+    @handles
+    def ask(self, event: Ask) -> str:
+        for call in (lambda: self.blocking.request(Enter(event.text)), lambda: self.blocking.notify(Told(1))):
+            try:
+                call()
+            except RequestCancelled as error:
+                self.seen.append(str(error))
+        return "too late"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edri_sim import Manager, Node, Request, Worker, event, handles, sleep
-from tests.runtime.cast import Ask, Echo, Gate, Held, Letters, PlainEcho, PlainWitness, Recall, Told, Witness
+from tests.runtime.cast import Ask, Echo, Gate, Held, Letters, PlainEcho, PlainWitness, Reader, Recall, Told, Witness
 from tests.worlds import World, pool_of, quick, records, turns, until
 
 
@@ -92,6 +92,24 @@ def test_a_plain_handler_meets_request_cancelled_at_its_next_call_and_its_result
             assert seen == ["began x", "RequestCancelled", "still RequestCancelled"]
             assert node._router is not None
             assert node._router.late == 0
+
+    world.run(main)
+
+
+def test_what_a_handler_is_told_names_its_event_by_type_and_id(world: World, mode: str) -> None:
+    gate = Gate()
+
+    async def main() -> None:
+        async with Node("solo", pool_of(Reader, mode), lambda: gate) as node:
+            assert node._router is not None
+            life = f"solo/{node._router.origin.incarnation:x}"
+            asked = asyncio.ensure_future(node.request(Ask("x"), timeout=10))
+            await until(lambda: gate.waiting)
+            await cancelled(asked)
+            assert await node.request(Recall(), timeout=10) == [
+                f"Ask {life}/1: the request was cancelled",
+                f"Ask {life}/1: the request was cancelled, so self.blocking.notify does not go on",
+            ]
 
     world.run(main)
 

@@ -38,7 +38,7 @@ def test_a_worker_that_dies_fails_its_request_and_is_replaced() -> None:
                 with records() as kept, pytest.raises(ProviderLost) as caught:
                     await node.request(Die(how), timeout=20)
                 assert words in str(caught.value)
-                assert "<Envelope Die solo/" in str(caught.value)
+                assert str(caught.value).startswith("Die solo/")
                 (logged,) = kept.at("ERROR")
                 assert logged.getMessage() == words.replace(" of solo/Crew.pool", "").replace(
                     "worker 0", "solo/Crew.pool: worker 0"

@@ -339,6 +339,8 @@ class RunningConnector:
 
     def wish(self, entry: EventType) -> None:
         """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        if entry.name in self.book.wishes:
+            return
         own = self._schemas.own(entry.name)
         if own is not None:
             self.book.wish(entry.name, own.fingerprint, self._now())

@@ -47,13 +47,27 @@ class Notification:
     __slots__ = ()
 
 
-class Request(Generic[R]):
+class _Bracketed:
+    """Says what belongs into the brackets of a generic base."""
+
+    __slots__ = ()
+
+    def __class_getitem__(cls, given: Any) -> Any:
+        try:
+            return super().__class_getitem__(given)  # type: ignore[misc]  # Generic's, which comes next
+        except TypeError as error:
+            types = ", ".join(map(describe, given if isinstance(given, tuple) else (given,)))
+            wanted = f"expected {_KINDS[cls][1]}" if cls in _KINDS else str(error)
+            raise DeclarationError(f"{cls.__name__}[{types}]: {wanted}") from None
+
+
+class Request(_Bracketed, Generic[R]):
     """The base of events that one provider answers with an ``R``, or with an error."""
 
     __slots__ = ()
 
 
-class Tunnel(Generic[Up, Down]):
+class Tunnel(_Bracketed, Generic[Up, Down]):
     """The base of events that open a two-way stream: the opener sends ``Up`` items and receives ``Down`` items."""
 
     __slots__ = ()

@@ -41,6 +41,8 @@ class part:
     """A factory for one part of a node: parts are made anew at every start, so that a restart is real."""
 
     def __init__(self, make: Callable[..., Part], *args: Any, **kwargs: Any) -> None:
+        if not callable(make):
+            raise DeclarationError(f"part({make!r}): expected the class of a part, or a function that makes one")
         self._make = make
         self._args = args
         self._kwargs = kwargs

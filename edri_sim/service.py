@@ -116,10 +116,12 @@ class Service:
     result: Any = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gil <= 1:
+        if not _is_share(self.gil):
             raise DeclarationError(f"Service(gil={self.gil!r}): expected a share from 0 to 1")
         if self.body not in BODIES:
             raise DeclarationError(f"Service(body={self.body!r}): expected one of {', '.join(BODIES)}")
+        if self.result is not None and self.body != "skip":
+            raise DeclarationError(f"Service(result={self.result!r}): a result takes a body's place: say body='skip'")
         object.__setattr__(self, "cpu", _distribution("Service(cpu", self.cpu))
         object.__setattr__(self, "wait", _distribution("Service(wait", self.wait))
 
@@ -162,8 +164,10 @@ class ServiceTable:
         """The table of what a user gives; a bare distribution or number is seconds of cpu.
 
         Raises:
-            DeclarationError: a key is neither a function nor a class, or a value is no service.
+            DeclarationError: it is no mapping, a key is neither a function nor a class, or a value is no service.
         """
+        if not isinstance(given, Mapping | None):
+            raise DeclarationError(f"service={given!r}: expected a mapping, such as {{EventType: seconds}}")
         table: dict[Any, Service] = {}
         for key, value in (given or {}).items():
             if not callable(key):
@@ -179,6 +183,10 @@ class ServiceTable:
             if key in self.services:
                 return self.services[key]
         return None
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _distribution(what: str, value: Any) -> Distribution:

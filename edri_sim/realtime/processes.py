@@ -44,6 +44,7 @@ from edri_sim.realtime.messages import (
     ToChild,
 )
 from edri_sim.realtime.spawn import spawner
+from edri_sim.routing.deadlines import check_timeout
 from edri_sim.settings import Settings
 
 
@@ -59,6 +60,8 @@ class ChildPort:
     async def request(self, event: Any, *, timeout: float | None = None) -> Any:
         """See :class:`~edri_sim.managers.blocking.Port`."""
         entry = event_type(event)
+        if timeout is not None:
+            check_timeout(entry.name, timeout)
         return entry.reply_codec.decode(await self._call(entry, event, timeout))
 
     async def notify(self, event: Any) -> None:

@@ -7,10 +7,20 @@ import math
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import Any
 
 from edri_sim.envelope import SETTLED, Envelope
 
 _SLACK = 64
+
+
+def check_timeout(what: str, timeout: Any) -> float:
+    """The timeout itself (seconds; infinity is one). Raises ValueError unless it is a number above 0."""
+    if not (isinstance(timeout, (float, int)) and timeout > 0):
+        raise ValueError(f"{what}: timeout={timeout!r}: expected seconds above 0")
+    seconds: float = timeout
+    return seconds
+
 
 Entry = tuple[float, int, int, Envelope]
 """When to look, the number of the request, and a ticket: requests of several routers may have one number."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from edri_sim import trace
 from edri_sim.envelope import HELD, WAITING, Envelope
@@ -27,9 +27,13 @@ class Overflow:
 
 def wait(timeout: float = 5.0) -> Overflow:
     """The publisher waits up to ``timeout`` seconds for room."""
-    if not timeout >= 0:
+    if not _is_patience(timeout):
         raise DeclarationError(f"overflow wait(timeout={timeout!r}): expected seconds, 0 or more")
     return Overflow("wait", timeout)
+
+
+def _is_patience(value: Any) -> bool:
+    return isinstance(value, int | float) and value >= 0
 
 
 drop_oldest = Overflow("drop_oldest")

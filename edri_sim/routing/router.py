@@ -25,7 +25,7 @@ from edri_sim.events import EventType, Notification, Request, TypeTable
 from edri_sim.logs import NodeLog
 from edri_sim.routing.cycles import note_cycle
 from edri_sim.routing.deadletter import DeadLetter
-from edri_sim.routing.deadlines import Deadlines
+from edri_sim.routing.deadlines import Deadlines, check_timeout
 from edri_sim.routing.mailbox import Mailbox
 from edri_sim.routing.overflow import Overflowing
 from edri_sim.routing.route import Route
@@ -116,7 +116,8 @@ class Router:
         cls = type(event)
         route = self._request_routes.get(cls) or self.table.request_route(cls)
         future: asyncio.Future[R] = asyncio.Future(loop=self._loop)
-        envelope = self._envelope(event, route, future, self._timeout if timeout is None else timeout)
+        seconds = self._timeout if timeout is None else check_timeout(route.type.name, timeout)
+        envelope = self._envelope(event, route, future, seconds)
         self._deadlines.watch(envelope)
         mailboxes = route.mailboxes
         if len(mailboxes) != 1 or not mailboxes[0].offer(envelope):
@@ -128,8 +129,6 @@ class Router:
             raise
 
     def _envelope(self, event: Any, route: Route, future: asyncio.Future[Any] | None, timeout: float) -> Envelope:
-        if not timeout > 0:
-            raise ValueError(f"{route.type.name}: timeout={timeout!r}: expected seconds above 0")
         now = self._time()
         deadline = now + timeout
         parent = current.get()

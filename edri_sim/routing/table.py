@@ -8,6 +8,7 @@ from collections.abc import Callable
 from edri_sim.envelope import Envelope, Origin
 from edri_sim.errors import DeclarationError, NodeStopped, NoRoute
 from edri_sim.events import EventType, TypeTable
+from edri_sim.routing.deadlines import check_timeout
 from edri_sim.routing.mailbox import Mailbox
 from edri_sim.routing.route import Route, Subscription, mailboxes_for
 from edri_sim.routing.uplink import Uplink
@@ -84,6 +85,7 @@ class RoutingTable:
     async def subscribed(self, cls: type, count: int, timeout: float) -> None:
         """Return once ``count`` nodes want events of this class; raises NoRoute after ``timeout`` seconds."""
         entry = self.types.resolve(cls)
+        check_timeout(entry.name, timeout)
         there: tuple[str, ...] = ()
         try:
             async with asyncio.timeout(timeout):

@@ -16,7 +16,7 @@ from edri_sim.faults import check as check_faults
 from edri_sim.names import check_name
 from edri_sim.node import Node
 from edri_sim.run import Run
-from edri_sim.service import Costs, ServiceTable
+from edri_sim.service import Costs, ServiceTable, check_amount
 from edri_sim.settings import Settings
 from edri_sim.simulation.closing import detached
 from edri_sim.simulation.faults import Faults
@@ -127,7 +127,8 @@ class Simulation:
     order drawn from the seed. ``settings`` are for every node.
 
     Raises:
-        DeclarationError: a fault could not happen to the topology, or ``epoch`` has no time zone.
+        DeclarationError: a fault could not happen to the topology, ``epoch`` has no time zone, or an argument is of
+            another type.
     """
 
     def __init__(
@@ -135,8 +136,7 @@ class Simulation:
         faults: Iterable[Fault] = (), trace: str = "full", trace_cap: int = 0, epoch: datetime = EPOCH,
         latency: float = 0.0, settings: Settings | None = None, shuffle_ties: bool = False,
     ) -> None:  # fmt: skip
-        if epoch.tzinfo is None:
-            raise DeclarationError(f"Simulation(epoch={epoch!r}): expected a time with its time zone")
+        _check(topology, epoch, latency, settings)
         topology, faults = topology or Topology("empty"), list(faults)
         check_faults(faults, topology)
         self.kernel = Kernel(seed=seed, shuffle_ties=shuffle_ties)
@@ -259,3 +259,13 @@ class Simulation:
             for host in self.hosts.values():
                 host.close()
         self.kernel.close()
+
+
+def _check(topology: object, epoch: object, latency: float, settings: object) -> None:
+    if not isinstance(topology, Topology | None):
+        raise DeclarationError(f"Simulation({topology!r}): expected a Topology")
+    if not isinstance(epoch, datetime) or epoch.tzinfo is None:
+        raise DeclarationError(f"Simulation(epoch={epoch!r}): expected a time with its time zone")
+    if not isinstance(settings, Settings | None):
+        raise DeclarationError(f"Simulation(settings={settings!r}): expected Settings(...)")
+    check_amount("Simulation(latency", latency, least=0.0)

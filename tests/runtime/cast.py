@@ -189,3 +189,11 @@ class Reader(PlainWitness):
             except RequestCancelled as error:
                 self.seen.append(str(error))
         return "too late"
+
+
+class Hasty(Worker):
+    """Gives a time-out that is none."""
+
+    @handles
+    async def ask(self, event: Ask) -> str:
+        return await self.request(Ask(), timeout="1 s")  # type: ignore[arg-type]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, Notification, Pool, Request, Topology, Worker, event, handles, part
+from edri_sim import Manager, Node, Notification, Pool, Request, Simulation, Topology, Worker, event, handles, part
 from edri_sim.errors import DeclarationError
+from edri_sim.routing.mailbox import wait
 from tests.runtime.cast import Ask, Ear, Echo, Told
 from tests.worlds import World, pool_of
 
@@ -153,6 +154,13 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: _twice(), r"topology 'photos' has a node 'web' already"),
     (lambda: Topology("photos").node("web", cores=0), r"node\('web', cores=0\): expected a whole number, 1 or more"),
     (lambda: Topology("photos").node("web", Ear()), r"node 'web': part <Ear> is no factory"),  # type: ignore[arg-type]
+    (lambda: part(3), r"part\(3\): expected the class of a part, or a function that makes one"),  # type: ignore[arg-type]
+    (lambda: wait("x"), r"overflow wait\(timeout='x'\): expected seconds, 0 or more"),  # type: ignore[arg-type]
+    (lambda: Simulation("photos"), r"Simulation\('photos'\): expected a Topology"),  # type: ignore[arg-type]
+    (lambda: Simulation(epoch=0), r"Simulation\(epoch=0\): expected a time with its time zone"),  # type: ignore[arg-type]
+    (lambda: Simulation(latency="1 ms"), r"Simulation\(latency='1 ms'\): expected a number"),  # type: ignore[arg-type]
+    (lambda: Simulation(settings={}), r"Simulation\(settings={}\): expected Settings\("),  # type: ignore[arg-type]
+    (lambda: Simulation(service=3), r"service=3: expected a mapping, such as {EventType: "),  # type: ignore[arg-type]
 ]
 
 

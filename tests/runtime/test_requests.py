@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from edri_sim import DeadLetter, Manager, Node, NoRoute, Notification, Pool, Request, Worker, event, handles
+from edri_sim import (
+    DeadLetter,
+    HandlerError,
+    Manager,
+    Node,
+    NoRoute,
+    Notification,
+    Pool,
+    Request,
+    Worker,
+    event,
+    handles,
+)
 from edri_sim.errors import DeclarationError
-from tests.runtime.cast import Ask, Ear, Echo, Enter, Gate, Held, PlainEcho, Told
+from tests.runtime.cast import Ask, Ear, Echo, Enter, Gate, Hasty, Held, PlainEcho, Told
 from tests.worlds import World, pool_of, turns, until
 
 
@@ -303,10 +316,25 @@ def test_publishing_in_the_wrong_way_says_what_is_right(world: World) -> None:
                 await node.notify(Ask("x"))  # type: ignore[arg-type]
             with pytest.raises(DeclarationError, match="is not an event"):
                 await node.notify("text")  # type: ignore[arg-type]
-            for bad in (0, -1, float("nan")):
+            bad: Any
+            for bad in (0, -1, float("nan"), "1 s", [1]):
                 with pytest.raises(ValueError, match=r"Ask: timeout=.*expected seconds above 0"):
                     await node.request(Ask("x"), timeout=bad)
+                with pytest.raises(ValueError, match=r"Ask: timeout=.*expected seconds above 0"):
+                    await node.subscribed(Ask, timeout=bad)
             assert await node.request(Ask("x")) == "x"
+
+    world.run(main)
+
+
+def test_a_handler_that_gives_a_wrong_timeout_is_told_in_every_mode(world: World, mode: str) -> None:
+    """In a process too, which lives on."""
+
+    async def main() -> None:
+        async with Node("solo", Ear, pool_of(Hasty, mode)) as node:
+            for _ in range(2):
+                with pytest.raises(HandlerError, match="ValueError: Ask: timeout='1 s': expected seconds above 0"):
+                    await node.request(Ask("x"), timeout=10)
 
     world.run(main)
 

@@ -350,6 +350,8 @@ def test_the_draws_of_a_distribution_have_its_mean() -> None:
 
 BAD: list[tuple[Any, str]] = [
     (lambda: Service(gil=1.5), r"Service\(gil=1\.5\): expected a share from 0 to 1"),
+    (lambda: Service(gil="all"), r"Service\(gil='all'\): expected a share from 0 to 1"),  # type: ignore[arg-type]
+    (lambda: Service(result="x"), r"Service\(result='x'\): a result takes a body's place: say body='skip'"),
     (lambda: Service(body="drop"), r"Service\(body='drop'\): expected one of run, skip"),
     (lambda: Service(cpu=-1), r"Service\(cpu=-1\): expected a number, 0 or more"),
     (lambda: Service(wait="long"), r"Service\(wait='long'\): expected seconds or a distribution"),

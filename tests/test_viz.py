@@ -14,6 +14,7 @@ import pytest
 from edri_sim import Manager, Node, Notification, Pool, Request, Run, Simulation, Topology, Worker, event, handles, part
 from edri_sim.errors import MissingExtra, SettingsError
 from edri_sim.service import Constant, Service
+from edri_sim.settings import Settings
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("networkx")
@@ -23,6 +24,7 @@ from matplotlib.figure import Figure
 
 from edri_sim.viz import theme
 from edri_sim.viz.flows import OUTSIDE, Flow, flows, places, pool_modes
+from edri_sim.viz.latency import tick
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,7 +101,8 @@ def simulate(seed: int = 1, *, heat: float = 0.5) -> Run:
             for _ in range(3):
                 group.create_task(client(simulation))
 
-    with Simulation(cafe(), seed=seed, service=services) as simulation:
+    patient = Settings(request_timeout=100 * (1 + heat))
+    with Simulation(cafe(), seed=seed, service=services, settings=patient) as simulation:
         simulation.run(main(simulation))
         return simulation.result()
 
@@ -190,7 +193,7 @@ def test_two_runs_are_told_apart_and_their_percentiles_are_written_out(run: Run)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["simulated, seed 1", "simulated, seed 2"]
     for one in (run, slower):
         for level, value in one.percentiles("Brew", (50, 95)).items():
-            assert any(word.startswith(f"p{level}  ") and f"{1000 * value:.0f} ms" in word for word in words(ax))
+            assert any(word.startswith(f"p{level}  ") and f"{1000 * value:,.0f} ms" in word for word in words(ax))
 
 
 def test_all_types_in_one_picture_have_a_colour_each(run: Run) -> None:
@@ -203,6 +206,16 @@ def test_all_types_in_one_picture_have_a_colour_each(run: Run) -> None:
 def test_a_type_that_did_not_occur_is_an_error_that_lists_those_that_did(run: Run) -> None:
     with pytest.raises(SettingsError, match=r"latency\('Tea'\): no such event occurred; expected one of Brew, Grind"):
         run.plot.latency("Tea")
+
+
+def test_long_latencies_are_written_out_with_commas_and_short_ones_without_exponents() -> None:
+    ax = simulate(seed=2, heat=2_500.0).plot.latency("Brew")
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert "2,000,000" in ticks
+    assert any(word.endswith("5,000,025 ms") for word in words(ax))
+    assert [tick(value) for value in (0.0001, 0.000002, 0.5, 1, 100, 20_000)] == [
+        "0.0001", "0.000002", "0.5", "1", "100", "20,000",
+    ]  # fmt: skip
 
 
 # Utilisation

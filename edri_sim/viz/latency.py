@@ -81,7 +81,7 @@ def _finish(ax: Axes, heading: str, *, single: bool) -> None:
     ax.set_xlabel("milliseconds (logarithmic)", fontsize=9, color=INK)
     ax.set_ylabel("share of events that had ended", fontsize=9, color=INK)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     left, right = ax.get_xlim()
     subs = (1.0, 2.0, 5.0) if right < _FEW_DECADES * left else (1.0,)
     ax.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
@@ -110,11 +110,16 @@ def _room(ax: Axes) -> None:
     ax.set_xlim(left / 10 ** (0.25 * spread), right * 10 ** (0.45 * spread))
 
 
+def tick(value: float) -> str:
+    """A round number in full, with commas between thousands."""
+    return f"{value:,.9f}".rstrip("0").rstrip(".")
+
+
 def figures(value: float) -> str:
-    """A number with three significant figures and no exponent."""
+    """A number with three significant figures, commas between thousands and no exponent."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 def types_with_latency(runs: Iterable[Run]) -> list[str]:

@@ -15,6 +15,7 @@ from edri_sim import host
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from edri_sim import faults as faults
     from edri_sim import service as service
     from edri_sim.codec import NanFloat as NanFloat
     from edri_sim.errors import DeadlineExceeded as DeadlineExceeded
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from edri_sim.events import Tunnel as Tunnel
     from edri_sim.events import event as event
     from edri_sim.host import Host as Host
+    from edri_sim.links.switch import Switch as Switch
     from edri_sim.managers.blocking import sleep as sleep
     from edri_sim.managers.manager import Manager as Manager
     from edri_sim.managers.pool import Pool as Pool
@@ -64,6 +66,7 @@ _HOME = {
     "Run": "edri_sim.run",
     "Settings": "edri_sim.settings",
     "Simulation": "edri_sim.simulation.simulate",
+    "Switch": "edri_sim.links.switch",
     "Topology": "edri_sim.topology",
     "Tunnel": "edri_sim.events",
     "Worker": "edri_sim.managers.worker",
@@ -74,7 +77,7 @@ _HOME = {
     "sleep": "edri_sim.managers.blocking",
 }
 
-_MODULES = ("service",)
+_MODULES = ("faults", "service")
 
 __all__ = [*_HOME, *_MODULES]  # one table says where each name lives, and it is the list too
 

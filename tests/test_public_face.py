@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from edri_sim import Settings
+from edri_sim.host import current_host
+from tests.realtime.programs import free_address
 from tests.typing import face
 from tests.worlds import World
 
@@ -12,7 +17,15 @@ def test_by_hand(world: World) -> None:
     assert sorted(seen) == ["cat.jpg", "dog.jpg"]
 
 
+def test_over_a_switch(world: World) -> None:
+    async def main() -> str:
+        host = current_host(asyncio.get_running_loop(), Settings())
+        return await face.over_a_switch("main:7000" if world.simulated else free_address(), host)
+
+    assert world.run(main) == "cat.jpg.small"
+
+
 def test_a_topology_in_simulated_time() -> None:
     run = face.simulated()
     assert run.count("face.Resize", "replied") == 1
-    assert 0.11 < run.percentiles("face.Resize")[50] < 1
+    assert 0.2 < run.percentiles("face.Resize")[50] < 1

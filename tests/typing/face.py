@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edri_sim import (
+    Host,
     Manager,
     Node,
     Notification,
@@ -12,9 +13,11 @@ from edri_sim import (
     Request,
     Run,
     Simulation,
+    Switch,
     Topology,
     Worker,
     event,
+    faults,
     handles,
     part,
     service,
@@ -70,13 +73,27 @@ async def by_hand() -> list[str]:
     return [thumbnail.path, *seen]
 
 
+async def over_a_switch(address: str, host: Host) -> str:
+    """Two nodes that a switch joins, by hand."""
+    async with (
+        Switch("hub", address, host),
+        Node("images", part(Images, []), switches=[address]),
+        Node("web", switches=[address]) as web,
+    ):
+        thumbnail = await web.request(Resize("cat.jpg"), timeout=20)
+        return thumbnail.path
+
+
 def simulated() -> Run:
-    """A topology in simulated time."""
+    """A topology in simulated time, with a fault."""
     topology = Topology("photos")
-    topology.node("images", part(Images, []), cores=4)
+    topology.switch("hub")
+    topology.node("web", switch="hub")
+    topology.node("images", part(Images, []), switch="hub", cores=4)
     costs = {Resize: Service(cpu=service.LogNormal(mean=0.05, cv=0.4), wait=0.1)}
-    with Simulation(topology, seed=7, service=costs) as sim:
-        thumbnail: Thumbnail | None = sim.run(sim.node("images").request(Resize("cat.jpg"), timeout=2))
+    outage = faults.Outage("images", "hub", at=0.05, duration=0.2)
+    with Simulation(topology, seed=7, service=costs, faults=[outage]) as sim:
+        thumbnail: Thumbnail | None = sim.run(sim.node("web").request(Resize("cat.jpg"), timeout=2))
         assert thumbnail is not None
         assert thumbnail.path == "cat.jpg.small"
         return sim.result()

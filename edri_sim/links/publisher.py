@@ -60,8 +60,8 @@ class Publisher:
         own = self._schemas.own(entry.name)
         return Item(
             kind, entry.name, payload, self.exchange.incarnation, envelope.number, self._now(), envelope.deadline, 0,
-            own.fingerprint if own is not None else "", "", entry.delivery == "latest", entry.ack == "handled", False,
-            envelope.names, envelope,
+            own.fingerprint if own is not None else "", "", entry.delivery == "latest", entry.ack == "handled",
+            envelope.redelivered, envelope.names, envelope,
         )  # fmt: skip
 
     def notify(self, envelope: Envelope, peers: Sequence[str]) -> Awaitable[None] | None:

@@ -212,6 +212,7 @@ class Requests:
                 envelope, ProviderLost(f"{envelope!r}: {pending.abroad.label} was lost before it replied")
             )
         else:
+            envelope.redelivered |= was_sent
             self._router.replace(envelope)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from edri_sim.envelope import current
 from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Blocking, Port
 from edri_sim.managers.handlers import HandlerTable, caller_names, handles
@@ -14,7 +16,22 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-__all__ = ["Component", "Worker", "handles"]
+__all__ = ["Component", "Delivery", "Worker", "handles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the event that a handler has came to it.
+
+    ``event_id`` is the same each time that this event is delivered, and no other event's, and so the key by which a
+    handler can tell what it has done before. ``source`` is the node that published it. ``redelivered``: this is a
+    repeat, and an earlier delivery may have been handled; False says that the event was not delivered before, as far
+    as its sender knows.
+    """
+
+    event_id: str
+    source: str
+    redelivered: bool
 
 
 class Component:
@@ -49,6 +66,15 @@ class Component:
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Await this to send a notification to all subscribers."""
         return self._connected().notify(event)
+
+    @property
+    def delivery(self) -> Delivery:
+        """How the event that the running handler has came here, in every mode. Raises RuntimeError outside handlers."""
+        job = current.get()
+        if job is None:
+            raise RuntimeError(f"{type(self).__qualname__}: delivery is for handlers, and none runs here")
+        envelope = job.envelope
+        return Delivery(envelope.event_id, envelope.origin.node, envelope.redelivered)
 
     @property
     def log(self) -> NodeLog:

@@ -40,6 +40,7 @@ class Begin(Message):
     incarnation: int
     event: int
     remaining: float
+    redelivered: bool
 
 
 class Cancel(Message):

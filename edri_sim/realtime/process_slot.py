@@ -182,7 +182,8 @@ class ProcessSlot:
         self._jobs[number] = job
         self._numbers[job] = number
         origin, remaining = envelope.origin, envelope.deadline - self._loop.time()
-        stream.send(Begin(number, entry.name, payload, origin.node, origin.incarnation, envelope.number, remaining))
+        identity = (origin.node, origin.incarnation, envelope.number)
+        stream.send(Begin(number, entry.name, payload, *identity, remaining, envelope.redelivered))
 
     def cancel(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; a child that goes on for ``kill_after`` seconds is killed."""

@@ -168,6 +168,7 @@ class Child:
         event = entry.codec.decode(message.payload)
         origin = Origin(message.node, message.incarnation)
         envelope = Envelope(event, entry, message.event, origin, self._loop.time(), deadline, (0, 0))
+        envelope.redelivered = message.redelivered
         job = self._jobs[message.job] = Job(envelope, event, self._label, self._slot)
         self._port.numbers[job] = message.job
         self._slot.submit(job)

@@ -174,6 +174,16 @@ class Node:
             raise NodeStopped(f"node {self.name!r} runs already")
         host = self._host = self._host or current_host(asyncio.get_running_loop(), self._settings)
         outbox = await self._open_outbox(host)
+        try:
+            await self._start_parts(host, outbox)
+        except BaseException:
+            if outbox is not None:
+                await outbox.close()  # Its connector may not have come to be.
+            raise
+        self._accepting = True
+        self._log.info("node %s runs", self.name)
+
+    async def _start_parts(self, host: Host, outbox: DurableOutbox | None) -> None:
         context = self._context(host, _incarnation(host) if outbox is None else outbox.incarnation)
         self._router = context.router
         # First, and so last to stop: the other parts may publish while they start and stop.
@@ -186,8 +196,6 @@ class Node:
         except BaseException:
             await self._stop_parts()
             raise
-        self._accepting = True
-        self._log.info("node %s runs", self.name)
 
     async def _open_outbox(self, host: Host) -> DurableOutbox | None:
         if not self._durable:

@@ -312,6 +312,8 @@ class RunningConnector:
         self.exchange.renumber(chosen)
         self.book.incarnation = chosen
         self._router.renumber(chosen)
+        if self._outbox is not None:
+            self._outbox.renumber(chosen)
         return chosen
 
     # The router's uplink

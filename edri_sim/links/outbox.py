@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,10 +28,28 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS item (peer TEXT, generation INTEGER, seq INTEGER, body BLOB,"
     " PRIMARY KEY (peer, generation, seq)) WITHOUT ROWID",
 )
-_LIFE = "INSERT OR REPLACE INTO life VALUES (1, ?, ?)"
-_FLOW = "INSERT OR REPLACE INTO flow VALUES (?, ?, ?, ?, ?)"
-_PUT = "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)"
-_DROP = "DELETE FROM item WHERE peer = ? AND generation = ? AND seq = ?"
+
+
+class _Life(NamedTuple):
+    incarnation: int
+    outbox: int
+
+
+_SQL: dict[type[Any], str] = {
+    _Life: "INSERT OR REPLACE INTO life VALUES (1, ?, ?)",
+    Flow: "INSERT OR REPLACE INTO flow VALUES (?, ?, ?, ?, ?)",
+    Put: "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)",
+    Drop: "DELETE FROM item WHERE peer = ? AND generation = ? AND seq = ?",
+}
+"""What writes a change of each kind down."""
+
+
+class _Batch:
+    """Changes that are written together; ``done`` once they are on the disk."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.changes: list[Change | _Life] = []
+        self.done: asyncio.Future[None] = loop.create_future()
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -74,9 +92,12 @@ class DurableOutbox:
         self._loop = loop
         # What is added to a time on the loop's clock to have it on the wall's.
         self._offset = host.now().timestamp() - loop.time()
-        self._waiting: list[Change] = []
         self._writer: asyncio.Task[None] | None = None
-        self._written: asyncio.Future[None] | None = None
+        self._present = _Batch(loop)
+        """What is being written, or was written last."""
+        self._present.done.set_result(None)
+        self._next = _Batch(loop)
+        self._closing = False
 
     async def open(self, incarnation: int) -> None:
         """Take the next number, at least ``incarnation``, for this life, and read what is left of the lives before.
@@ -90,7 +111,7 @@ class DurableOutbox:
             last, self.identity = former[0] if former else (0, incarnation)
             # A clock that was set back must not bring an old number back.
             self.incarnation = max(incarnation, last + 1)
-            await self._storage.commit([(_LIFE, [(self.incarnation, self.identity)])])
+            await self._storage.commit([(_SQL[_Life], [(self.incarnation, self.identity)])])
             self.flows = await self._read_flows()
         except BaseException:
             await self._storage.close()
@@ -131,72 +152,94 @@ class DurableOutbox:
         return self._writer is not None
 
     def write(self, changes: Sequence[Change]) -> None:
-        """Write changes down, with what else comes while the disk is busy."""
-        self._waiting += changes
-        if self._waiting and self._writer is None:
+        """Write changes down, with what else comes while the disk is busy; after :meth:`close`, nothing."""
+        self._add(changes)
+
+    def renumber(self, incarnation: int) -> None:
+        """This life has a later number than was thought: the next one must have a later one still."""
+        self.incarnation = incarnation
+        self._add([_Life(incarnation, self.identity)])
+
+    def _add(self, changes: Sequence[Change | _Life]) -> None:
+        if self._closing:
+            return
+        self._next.changes += changes
+        if self._next.changes and self._writer is None:
             self._writer = self._loop.create_task(self._write(), name="outbox")
 
     def written(self) -> Awaitable[None]:
-        """Await this until all that was given to :meth:`write` so far is on the disk."""
-        return self._until_written()
+        """Await this until all that was given to :meth:`write` before this call is on the disk.
 
-    async def _until_written(self) -> None:
-        while self._writer is not None:
-            if self._written is None:
-                self._written = self._loop.create_future()
-            last = not self._waiting
-            await asyncio.shield(self._written)
-            if last:
-                return
+        Raises StorageError when awaited, if the outbox was closed before that.
+        """
+        batch = self._next if self._next.changes else self._present
+        return asyncio.shield(batch.done)
 
     async def _write(self) -> None:
         try:
-            while self._waiting:
-                changes, self._waiting = self._waiting, []
-                await self._commit(changes)
-                for change in changes:
+            while self._next.changes:
+                batch, self._next = self._next, _Batch(self._loop)
+                self._present = batch
+                await self._commit(batch.changes)
+                for change in batch.changes:
                     if isinstance(change, Flow):
                         self.on_committed(change)
-                written, self._written = self._written, None
-                if written is not None:
-                    written.set_result(None)
+                batch.done.set_result(None)
+        except StorageError as error:
+            self._log.error("the outbox is closed, and not all of it is written: %s", error)
         finally:
             self._writer = None
 
-    async def _commit(self, changes: Sequence[Change]) -> None:
-        """Write changes, however long the disk refuses; nothing is lost meanwhile, and nothing is sent."""
+    async def _commit(self, changes: Sequence[Change | _Life]) -> None:
+        """Write changes, however long the disk refuses: nothing is lost meanwhile, and nothing is sent.
+
+        Raises StorageError if it refuses while the outbox is being closed.
+        """
         batch = self._statements(changes)
         while True:
             try:
                 await self._storage.commit(batch)
             except StorageError as error:
+                if self._closing:
+                    raise
                 self._log.error("the outbox cannot be written: %s; trying again in %g s", error, RETRY)
                 await asyncio.sleep(RETRY)
             else:
                 return
 
-    def _statements(self, changes: Iterable[Change]) -> list[Statement]:
+    def _statements(self, changes: Iterable[Change | _Life]) -> list[Statement]:
         """SQL for changes: runs of one kind together, in their order."""
         runs: list[tuple[str, list[Sequence[Any]]]] = []
         for change in changes:
-            sql, row = self._statement(change)
+            sql = _SQL[type(change)]
+            row = self._row(change) if isinstance(change, Put) else change
             if runs and runs[-1][0] == sql:
                 runs[-1][1].append(row)
             else:
                 runs.append((sql, [row]))
         return list(runs)
 
-    def _statement(self, change: Change) -> tuple[str, Sequence[Any]]:
-        if isinstance(change, Put):
-            return _PUT, (change.peer, change.generation, change.seq, self._body(change.item))
-        return (_DROP, tuple(change)) if isinstance(change, Drop) else (_FLOW, tuple(change))
+    def _row(self, put: Put) -> Sequence[Any]:
+        return put.peer, put.generation, put.seq, self._body(put.item)
 
     async def close(self) -> None:
-        """Write what waits, and let go of the database."""
+        """Write what waits, and let go of the database; a disk that refuses is asked once more, and then left.
+
+        Who waits for what is not on the disk then is told so.
+        """
+        self._closing = True
         try:
-            await self._until_written()
+            if self._writer is not None:
+                await asyncio.shield(self._writer)
         finally:
             if self._writer is not None:
                 self._writer.cancel()
                 await asyncio.gather(self._writer, return_exceptions=True)
+            self._disappoint()
             await self._storage.close()
+
+    def _disappoint(self) -> None:
+        for batch in (self._present, self._next):
+            if not batch.done.done():
+                batch.done.set_exception(StorageError("the outbox was closed before this was written"))
+                batch.done.exception()  # Perhaps nobody waits, and then nothing is to be reported.

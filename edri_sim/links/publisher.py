@@ -9,7 +9,7 @@ from typing import Any
 
 from edri_sim import trace
 from edri_sim.envelope import Envelope, Origin
-from edri_sim.errors import CodecError, EventTooLarge, OutboxFull
+from edri_sim.errors import CodecError, EventTooLarge, OutboxFull, StorageError
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import EVENTS, Full, Item, Payload
 from edri_sim.links.frames import NOTIFY
@@ -87,6 +87,8 @@ class Publisher:
         except TimeoutError:
             text = f"{item.tag!r} is not on disk after {PATIENCE:g} s, and will be sent once it is"
             raise OutboxFull(f"{text}: the log says what is wrong with the disk") from None
+        except StorageError as error:
+            raise OutboxFull(f"{item.tag.subject} was not accepted: {error}") from None
 
     def adopt(self, item: Item) -> None:
         """Give an item that an earlier life left an envelope of its own; one of a type that is no more gets none."""

@@ -176,6 +176,8 @@ class Node:
         outbox = await self._open_outbox(host)
         try:
             await self._start_parts(host, outbox)
+        except GeneratorExit:  # The simulation is over: there is nothing left to await on.
+            raise
         except BaseException:
             if outbox is not None:
                 await outbox.close()  # Its connector may not have come to be.

@@ -121,13 +121,18 @@ class RunningConnector:
         """Begin to connect; being connected comes later, or never. What earlier lives left goes on its way again."""
         if self._outbox is not None:
             self._outbox.on_committed = self._on_committed
-            for flow, puts in self._outbox.flows:
-                for put in puts:
-                    self.publisher.adopt(put.item)
-                self.exchange.restore(flow, puts)
+            self._restore(self._outbox)
             self._poke()
         self._router.join(self)
         await self.fabric.start(self._node.name, self.exchange.incarnation, self)
+
+    def _restore(self, outbox: DurableOutbox) -> None:
+        for flow, puts in outbox.flows:
+            for put in puts:
+                self.publisher.adopt(put.item)
+                if put.item.tag is not None:
+                    self.wish(put.item.tag.type)  # Else a receiver that began a new life would not say it wants it.
+            self.exchange.restore(flow, puts)
 
     @property
     def busy(self) -> bool:
@@ -174,10 +179,17 @@ class RunningConnector:
         self.fabric.leave()
         try:
             await self.fabric.stop()
-        finally:
-            if self._outbox is not None:
-                self._outbox.write(self.exchange.take_changes())
-                await self._outbox.close()
+        except GeneratorExit:  # The simulation is over: there is nothing left to await on.
+            raise
+        except BaseException:
+            await self._close_outbox()
+            raise
+        await self._close_outbox()
+
+    async def _close_outbox(self) -> None:
+        if self._outbox is not None:
+            self._outbox.write(self.exchange.take_changes())
+            await self._outbox.close()
 
     def _written(self) -> Awaitable[None] | None:
         """What a publisher has to await until its event is on disk; None where nothing is written."""

@@ -113,6 +113,8 @@ class DurableOutbox:
             self.incarnation = max(incarnation, last + 1)
             await self._storage.commit([(_SQL[_Life], [(self.incarnation, self.identity)])])
             self.flows = await self._read_flows()
+        except GeneratorExit:  # The simulation is over: there is nothing left to await on.
+            raise
         except BaseException:
             await self._storage.close()
             raise
@@ -231,12 +233,19 @@ class DurableOutbox:
         try:
             if self._writer is not None:
                 await asyncio.shield(self._writer)
-        finally:
-            if self._writer is not None:
-                self._writer.cancel()
-                await asyncio.gather(self._writer, return_exceptions=True)
-            self._disappoint()
-            await self._storage.close()
+        except GeneratorExit:  # The simulation is over: there is nothing left to await on.
+            raise
+        except BaseException:
+            await self._let_go()
+            raise
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        self._disappoint()
+        await self._storage.close()
 
     def _disappoint(self) -> None:
         for batch in (self._present, self._next):

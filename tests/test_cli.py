@@ -57,9 +57,12 @@ def test_the_demo_prints_both_parts_side_by_side_and_writes_its_report(photos: P
     done = edri(photos.parent, "demo", "--images", photos, "--rounds", 2, "--workers", 1)
     assert done.returncode == 0, done.stderr
     assert "answered: 4 of 4 in real time and 4 of 4 in simulated time" in done.stdout
+    for loop in ("real", "simulated"):
+        assert f"outage in {loop} time: 800 of 800 photos filed, once each, in order; " in done.stdout
     assert "simulated / real" in done.stdout
     assert "report: edri-demo.html" in done.stdout
     assert "4/4" in done.stderr
+    assert "1600/1600" in done.stderr
     report = (photos.parent / "edri-demo.html").read_text(encoding="utf-8")
     assert report.startswith("<!DOCTYPE html>")
     assert report.count("data:image/jpeg;base64,") == 2
@@ -79,6 +82,11 @@ def test_json_is_all_that_is_on_stdout(photos: Path) -> None:
         assert result[side]["events"]["Prepare"]["ok"] == 2
         assert result[side]["events"]["Prepare"]["p50"] > 0
         assert len(result[side]["digest"]) == 32
+    outage = result["outage"]
+    assert (outage["ok"], outage["link"], outage["duration"], outage["photos"]) == (True, "camera-hub", 1.5, 800)
+    for side in ("real", "simulated"):
+        assert (outage[side]["ok"], outage[side]["filed"], outage[side]["pending"]) == (True, 800, 0)
+        assert outage[side]["longest_wait"] > 1.4
     assert out.exists()
 
 

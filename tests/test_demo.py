@@ -22,11 +22,12 @@ pytest.importorskip("networkx")
 from PIL import Image
 
 from edri_sim import Simulation, Topology
-from edri_sim.demo import inputs, machine, pictures
+from edri_sim.demo import inputs, machine, outage, pictures
 from edri_sim.demo.drive import Answers, Load
 from edri_sim.demo.figures import compare
 from edri_sim.demo.machine import Machine
 from edri_sim.demo.neighbours import add_neighbours
+from edri_sim.demo.outage import ALBUM, CAMERA, OutageShow, Plan
 from edri_sim.demo.photos import Description, Thumbnail
 from edri_sim.demo.recording import Recording
 from edri_sim.demo.report import Result, page
@@ -74,16 +75,25 @@ def recorded(paths: list[str], errors: dict[str, str] | None = None) -> Recordin
     )  # fmt: skip
 
 
-def perform(one: Show) -> Result:
+PLAN = Plan(["a/one.png", "b/two.png"], cut=0.1, duration=0.25, length=0.6)
+"""120 photos, of which some 50 are taken while the link is cut."""
+
+
+@pytest.fixture(scope="module")
+def crossed() -> OutageShow:
+    return outage.perform(PLAN, seed=1, advance=lambda: None)
+
+
+def perform(one: Show, crossed: OutageShow) -> Result:
     real, recording = asyncio.run(one.real())
-    return Result(one, real, one.simulated(recording), recording, "1.2.3", "3.x")
+    return Result(one, real, one.simulated(recording), recording, crossed, "1.2.3", "3.x")
 
 
 # Both parts
 
 
-def test_every_photo_is_answered_in_both_parts_and_reported(photos: Path) -> None:
-    result = perform(show(photos))
+def test_every_photo_is_answered_in_both_parts_and_reported(photos: Path, crossed: OutageShow) -> None:
+    result = perform(show(photos), crossed)
     assert result.complete
     assert result.errors == []
     for side in (result.real, result.simulated):
@@ -93,20 +103,22 @@ def test_every_photo_is_answered_in_both_parts_and_reported(photos: Path) -> Non
         assert side.run.count("Thumbnailed", "handled") == 6
     replied = {card.path: card.thumbnail for card in result.real.answers.cards}
     assert {card.path: card.thumbnail for card in result.simulated.answers.cards} == replied
-    check_page(page(result), thumbnails=3, pictures=3)
+    check_page(page(result), thumbnails=3, pictures=6)
 
 
 def check_page(text: str, *, thumbnails: int, pictures: int) -> None:
     assert text.count("data:image/jpeg;base64,") == thumbnails
     assert text.count("data:image/svg+xml;base64,") == pictures
     assert text.count("<figcaption>") == pictures
-    assert len(re.findall(r"<pre>(?:real time|simulated, seed 1):", text)) == 2
+    assert len(re.findall(r"<pre>(?:real time|simulated, seed 1): [0-9]", text)) == 2
     assert not re.search(r"""(?:src|href)=["'](?!data:)|url\(|@import|<script""", text), "the page needs the network"
 
 
-def test_a_broken_photo_among_good_ones_is_answered_with_an_error_in_both_parts(photos: Path) -> None:
+def test_a_broken_photo_among_good_ones_is_answered_with_an_error_in_both_parts(
+    photos: Path, crossed: OutageShow
+) -> None:
     (photos / "torn.jpg").write_bytes((photos / "green.jpg").read_bytes()[:300])
-    result = perform(show(photos))
+    result = perform(show(photos), crossed)
     assert not result.complete
     assert len(result.errors) == 1
     assert result.errors[0].startswith("torn.jpg: ")
@@ -115,19 +127,19 @@ def test_a_broken_photo_among_good_ones_is_answered_with_an_error_in_both_parts(
         assert side.run.count("Prepare", "failed") == 2
         assert side.run.count("Unreadable", "handled") == 2
     text = page(result)
-    check_page(text, thumbnails=3, pictures=3)
+    check_page(text, thumbnails=3, pictures=6)
     assert "6 of 8 in real time, 6 of 8 in simulated time" in text
 
 
-def test_where_no_photo_can_be_read_the_report_is_still_written(photos: Path) -> None:
+def test_where_no_photo_can_be_read_the_report_is_still_written(photos: Path, crossed: OutageShow) -> None:
     paths = inputs.find_photos(photos)
     one = show(photos)
     nothing = replace(recorded(paths, dict.fromkeys(paths, "torn: <torn>")), resize=(), describe=())
     side = one.simulated(nothing)
     assert (len(side.answers.cards), side.answers.failed) == (0, 6)
-    text = page(Result(one, side, side, nothing, "1.2.3", "3.x"))
+    text = page(Result(one, side, side, nothing, crossed, "1.2.3", "3.x"))
     assert "torn: &lt;torn&gt;" in text
-    assert text.count("data:image/svg+xml;base64,") == 2
+    assert text.count("data:image/svg+xml;base64,") == 5
 
 
 def test_the_service_counts_each_photo_once_in_each_part(photos: Path) -> None:
@@ -197,11 +209,77 @@ def test_neighbours_take_their_share_of_the_cores(taken: float, stretch: float) 
     assert ended[-1] == pytest.approx(8.0 * stretch, rel=0.1)
 
 
+# The outage
+
+
+def test_all_photos_cross_the_outage_once_each_and_in_order_in_both_loops(crossed: OutageShow) -> None:
+    assert crossed.complete
+    for side in (crossed.real, crossed.simulated):
+        assert side.filed == list(range(120))
+        owed = side.account
+        assert (owed.owed, owed.delivered, owed.given_up, owed.pending) == (121, 121, 0, 0)
+        assert owed.held > 0
+        ((name, period),) = side.run.traffic.faults
+        assert name == "outage camera-hub"
+        assert period.end is not None
+        assert (period.end - period.start) / 1e9 >= PLAN.duration - 1e-9
+        assert side.longest_wait > PLAN.duration - 0.1
+
+
+def test_nothing_passes_while_the_link_is_cut(crossed: OutageShow) -> None:
+    for side in (crossed.real, crossed.simulated):
+        ((_, period),) = side.run.traffic.faults
+        assert period.end is not None
+        passed = [each.delivered for each in side.run.traffic.between(CAMERA, ALBUM) if each.delivered is not None]
+        # What had passed the link just before the cut arrives a moment after it.
+        assert not [time for time in passed if period.start + 50_000_000 < time < period.end]
+
+
+def test_in_simulated_time_the_backlog_waits_for_the_next_retransmission(crossed: OutageShow) -> None:
+    ((_, period),) = crossed.simulated.run.traffic.faults
+    assert period.end is not None
+    times = [each.delivered for each in crossed.simulated.run.traffic.between(CAMERA, ALBUM) if each.delivered]
+    # The first loss is at 0.1 s or up to 5 ms later: 0.2 and then 0.4 s after it, bytes are sent again.
+    assert min(time for time in times if time > period.end) / 1e9 == pytest.approx(0.705, abs=0.01)
+
+
+def test_equal_seeds_give_equal_outages(crossed: OutageShow) -> None:
+    again = [outage.simulate(crossed.topology, PLAN, seed).run.digest for seed in (1, 2)]
+    assert again[0] == crossed.simulated.run.digest
+    assert again[1] != again[0]
+
+
+@pytest.mark.parametrize("filed", [[], [0, 1, 1, *range(2, 120)], [1, 0, *range(2, 120)], list(range(119))])
+def test_a_photo_that_is_lost_doubled_or_late_fails_the_demo(
+    photos: Path, crossed: OutageShow, filed: list[int]
+) -> None:
+    one, recording = show(photos), recorded(inputs.find_photos(photos))
+    side = one.simulated(recording)
+    bad = replace(crossed, simulated=replace(crossed.simulated, filed=filed))
+    result = Result(one, side, side, recording, bad, "1.2.3", "3.x")
+    assert result.answered
+    assert not result.complete
+    assert not outage.as_json(bad)["ok"]
+    (_, good), (words, text) = ((words, text) for words, text, _ in bad.verdicts)
+    assert "120 of 120 photos filed, once each, in order; " in good
+    assert words == "simulated time"
+    assert text.startswith(f"{len(filed)} photos filed of 120, and not each of them once and in order; ")
+    assert text in page(result)
+
+
+def test_an_album_that_does_not_answer_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outage, "PATIENCE", 0.01)
+    plan = Plan(["one.png"], cut=0.02, duration=5.0, length=0.1)
+    side = outage.simulate(outage.topology(lambda: None), plan, seed=1)
+    assert side.filed == []
+    assert side.account.pending > 10
+
+
 # What is measured
 
 
-def test_a_recording_adds_up_what_was_measured(photos: Path) -> None:
-    result = perform(show(photos))
+def test_a_recording_adds_up_what_was_measured(photos: Path, crossed: OutageShow) -> None:
+    result = perform(show(photos), crossed)
     cards = result.real.answers.cards
     recording = Recording.of(result.real.answers, loop=0.6, busy=3.0, wall=1.0, cores=2)
     assert recording.resize == tuple(card.thumbnail.cpu for card in cards)

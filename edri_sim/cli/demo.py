@@ -1,4 +1,4 @@
-"""``edri-sim demo``: the photo service, in real and in simulated time."""
+"""``edri-sim demo``: the photo service and an outage, in real and in simulated time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def demo(
 ) -> None:
     """Make thumbnails of photos with a photo service, in real time and then in simulated time; write a report.
 
-    Exits with 0 if every photo was answered in both parts, 1 if not, 2 on bad input.
+    Then a link between two nodes is cut for a moment, in both, and what was sent over it has to arrive all the same.
+    Exits with 0 if every photo was answered and arrived in both parts, 1 if not, 2 on bad input.
     """
     _need_lab()
     _set_up_logging(verbose)
@@ -76,6 +77,7 @@ def _load(photos: list[str], rounds: int, workers: int) -> Load:
 
 
 def _perform(load: Load, cores: int, workers: int, seed: int, *, hidden: bool) -> Result:
+    from edri_sim.demo import outage
     from edri_sim.demo.machine import Machine, busy_seconds
     from edri_sim.demo.report import Result
     from edri_sim.demo.show import Show
@@ -88,7 +90,10 @@ def _perform(load: Load, cores: int, workers: int, seed: int, *, hidden: bool) -
         real, recording = asyncio.run(show.real())
     with bars.bar("simulated time", load.requests):
         simulated = show.simulated(recording)
-    return Result(show, real, simulated, recording, edri_sim.__version__, platform.python_version())
+    plan = outage.Plan(load.photos)
+    with bars.bar("an outage", 2 * plan.count):
+        crossed = outage.perform(plan, seed=seed, advance=bars.advance)
+    return Result(show, real, simulated, recording, crossed, edri_sim.__version__, platform.python_version())
 
 
 def _write(out: Path, result: Result) -> None:
@@ -112,6 +117,7 @@ def _show(result: Result, out: Path, *, as_json: bool) -> None:
 
 
 def _as_json(result: Result, out: Path) -> dict[str, Any]:
+    from edri_sim.demo import outage
     from edri_sim.demo.figures import as_json
 
     show = result.show
@@ -127,5 +133,6 @@ def _as_json(result: Result, out: Path) -> dict[str, Any]:
         "seed": show.seed,
         "real": as_json(result.real),
         "simulated": as_json(result.simulated),
+        "outage": outage.as_json(result.outage),
         "report": str(out),
     }

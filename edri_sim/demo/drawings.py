@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from edri_sim.demo.figures import TIMED
+from edri_sim.demo.outage import ALBUM, CAMERA, OutageShow
 from edri_sim.run import Run
 from edri_sim.topology import Topology
 from edri_sim.viz import theme
@@ -31,7 +32,7 @@ def latency(real: Run, simulated: Run) -> bytes:
 
 
 def _align(panels: Sequence[Axes]) -> None:
-    """Give all panels one range of latencies, so that they can be compared with each other too."""
+    """Give all panels one range, so that they can be compared with each other too."""
     limits = [ax.get_xlim() for ax in panels]
     for ax in panels:
         ax.set_xlim(min(left for left, _ in limits), max(right for _, right in limits))
@@ -42,3 +43,19 @@ def utilisation(real: Run, simulated: Run) -> bytes:
     figure = theme.figure(9, 2.9)
     Plots(real).utilisation(against=simulated, ax=figure.add_subplot())
     return theme.svg(figure)
+
+
+def outage(show: OutageShow) -> list[bytes]:
+    """What came of the outage in real time, and in simulated time, over the same seconds."""
+    panels = [theme.figure(12.5, 4.3).add_subplot() for _ in (show.real, show.simulated)]
+    for ax, side in zip(panels, (show.real, show.simulated), strict=True):
+        Plots(side.run).timeline(CAMERA, ALBUM, ax=ax)
+    _align(panels)
+    return [theme.svg(theme.figure_of(ax)) for ax in panels]
+
+
+def outage_network(show: OutageShow) -> bytes:
+    """The machines shortly before the simulated link healed."""
+    ax = theme.figure(9, 2.0).add_subplot()
+    Plots(show.simulated.run).network(show.topology, at=show.plan.cut + 0.9 * show.plan.duration, ax=ax)
+    return theme.svg(theme.figure_of(ax))

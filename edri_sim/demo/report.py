@@ -11,6 +11,7 @@ from pathlib import Path
 from edri_sim.demo import drawings
 from edri_sim.demo.figures import Group, compare, photo_rate
 from edri_sim.demo.inputs import credit
+from edri_sim.demo.outage import OutageShow
 from edri_sim.demo.photos import DESCRIBERS, Card
 from edri_sim.demo.recording import Recording
 from edri_sim.demo.show import Show, Side
@@ -34,6 +35,28 @@ _BUSY = (
     "photos per second. Busy includes waiting for a core: an operating system shares the cores out in slices, whereas "
     "a simulated core finishes what it began, so that there the short Describe waits longer and the long Resize less.",
 )
+_CUT = (
+    "the camera, the switch and the album shortly before the link healed",
+    "The camera tells the album of each photo it takes, by way of the switch hub. Here the link between camera and hub "
+    "is cut, in simulated time. The first figure on a line is how many events had crossed it by then, the second how "
+    "many wait in the camera's outbox. The album has lost nothing but time.",
+)
+_REAL_OUTAGE = (
+    "events accepted and delivered over real time, with the backlog of the outage between the two curves",
+    "Read it from left to right. As long as the two curves are one, each photo arrives as it is taken. Where the link "
+    "is cut (hatched), the camera goes on: the blue curve climbs, the dashed green one stands still, and what lies "
+    "between them waits in the outbox. When the link heals, all of it arrives at once. Meanwhile the outbox sent an "
+    "event again a few times (triangles); when those copies came too, the album's node dropped them (crosses), so that "
+    "a photo is filed once. The bands on top stay green, as no connection broke: it was silent, and for a while that "
+    "is no sign of a fault.",
+)
+_SIMULATED_OUTAGE = (
+    "events accepted and delivered over simulated time, with the backlog of the outage between the two curves",
+    "The same topology and the same outage in simulated time. The backlog goes on after the link has healed, as it "
+    "would between two machines: the sender's TCP looks for the way again after 0.2 s, 0.4 s, 0.8 s and so on, and "
+    "nothing passes before the first attempt on a whole link. The proxy that cut the real link delivers what it held "
+    "as soon as it heals, which is as good as it gets.",
+)
 """For each picture what it shows, for those who cannot see it, and what to see in it."""
 
 
@@ -45,11 +68,17 @@ class Result:
     real: Side
     simulated: Side
     recording: Recording
+    outage: OutageShow
     version: str
     python: str
 
     @property
     def complete(self) -> bool:
+        """Whether every photo was answered in both parts, and arrived in both across the outage."""
+        return self.answered and self.outage.complete
+
+    @property
+    def answered(self) -> bool:
         """Whether every photo was answered in both parts."""
         wanted = self.show.load.requests
         return all(len(side.answers.cards) == wanted for side in (self.real, self.simulated))
@@ -71,7 +100,7 @@ def page(result: Result) -> str:
     """The whole page."""
     style = files("edri_sim.demo").joinpath("page.css").read_text(encoding="utf-8")
     parts = [_head(result), _errors(result), _pictures(result), _table(result.groups), _summaries(result)]
-    body = "\n".join([*parts, _sheet(result.real.answers.cards), _method(result)])
+    body = "\n".join([*parts, _outage(result.outage), _sheet(result.real.answers.cards), _method(result)])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -83,12 +112,6 @@ def page(result: Result) -> str:
 def _head(result: Result) -> str:
     load = result.show.load
     real, simulated = result.real, result.simulated
-    verdict = (
-        f'<p class="good">Every photo was answered in both parts: {load.requests} of {load.requests}.</p>'
-        if result.complete
-        else f'<p class="bad">Not every photo was answered: {len(real.answers.cards)} of {load.requests} in real time, '
-        f"{len(simulated.answers.cards)} of {load.requests} in simulated time.</p>"
-    )
     ratio = photo_rate(simulated.run) / photo_rate(real.run) if photo_rate(real.run) else 0.0
     tiles = [
         (str(len(load.photos)), f"photos, asked for {load.rounds} times each"),
@@ -102,9 +125,25 @@ def _head(result: Result) -> str:
         "<h1>One photo service, two loops</h1>\n"
         f'<p class="faint">edri-sim {escape(result.version)}, Python {escape(result.python)}, '
         f"{result.show.machine.cores} cores, {result.show.workers} worker processes, {load.clients} clients, "
-        f"seed {result.show.seed}</p>\n{verdict}\n"
+        f"seed {result.show.seed}</p>\n{_verdict(result)}\n"
         f'<div class="tiles">{boxes}</div>'
     )
+
+
+def _verdict(result: Result) -> str:
+    wanted = result.show.load.requests
+    answered = (
+        f'<p class="good">Every photo was answered in both parts: {wanted} of {wanted}.</p>'
+        if result.answered
+        else f'<p class="bad">Not every photo was answered: {len(result.real.answers.cards)} of {wanted} in real time, '
+        f"{len(result.simulated.answers.cards)} of {wanted} in simulated time.</p>"
+    )
+    arrived = (
+        '<p class="good">Every photo arrived across the outage too, once and in order, in both parts.</p>'
+        if result.outage.complete
+        else '<p class="bad">Not every photo arrived across the outage, once and in order: see below.</p>'
+    )
+    return answered + arrived
 
 
 def _errors(result: Result) -> str:
@@ -112,9 +151,9 @@ def _errors(result: Result) -> str:
     return f"<h2>Answered with an error</h2>\n<ul>{lines}</ul>" if lines else ""
 
 
-def _figure(heading: str, svg: bytes, alt: str, caption: str) -> str:
+def _figure(heading: str, svg: bytes, alt: str, caption: str, level: str = "h2") -> str:
     picture = f'<div class="paper">{image(svg, alt)}</div>'
-    return f"<h2>{heading}</h2>\n<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+    return f"<{level}>{heading}</{level}>\n<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
 def _pictures(result: Result) -> str:
@@ -144,6 +183,33 @@ def _summaries(result: Result) -> str:
         )
     )
     return f'<h2>The two summaries</h2>\n<div class="two">{cells}</div>'
+
+
+def _outage(show: OutageShow) -> str:
+    plan, (real, simulated) = show.plan, drawings.outage(show)
+    verdicts = "".join(
+        f'<p class="{"good" if kept else "bad"}">In {words}: {text}.</p>' for words, text, kept in show.verdicts
+    )
+    accounts = "\n".join(
+        f"{words:<15} {side.account}"
+        for words, side in (("real time:", show.real), ("simulated time:", show.simulated))
+    )
+    return "\n".join(
+        [
+            "<h2>An outage</h2>",
+            f"<p>A camera told an album of {plan.count} photos in {plan.length:g} s. After {plan.cut:g} s its link to "
+            f"the switch was cut, and {plan.duration:g} s later it healed: in real time by a proxy on this machine, "
+            "between two nodes and a switch that talk over TCP; in simulated time by a fault of the simulated network."
+            "</p>",
+            verdicts,
+            _figure("In real time", real, *_REAL_OUTAGE, level="h3"),
+            _figure("In simulated time", simulated, *_SIMULATED_OUTAGE, level="h3"),
+            _figure("In the middle of it", drawings.outage_network(show), *_CUT, level="h3"),
+            f'<h3>The accounts</h3>\n<div class="card"><pre>{accounts}</pre></div>',
+            f"<p>The camera owed the album {plan.count} photos and one event more: at the end it asked for the album's "
+            "pages. That request stays behind the photos, so that the reply has them all.</p>",
+        ]
+    )
 
 
 def _sheet(cards: Sequence[Card]) -> str:

@@ -40,7 +40,7 @@ class Bars:
 
 
 def show_result(console: Console, result: Result) -> None:
-    """Print the figures side by side, what failed, and the verdict."""
+    """Print the figures side by side, what failed, and the verdicts."""
     console.print(_table(result))
     for text in result.errors:
         console.print(Text(f"error: {text}", style="red"), soft_wrap=True)
@@ -49,7 +49,9 @@ def show_result(console: Console, result: Result) -> None:
         f"{len(side.answers.cards)} of {load.requests} in {words}"
         for side, words in ((result.real, "real time"), (result.simulated, "simulated time"))
     )
-    console.print(Text(f"answered: {counts}", style="green" if result.complete else "red"), soft_wrap=True)
+    console.print(Text(f"answered: {counts}", style="green" if result.answered else "red"), soft_wrap=True)
+    for words, text, kept in result.outage.verdicts:
+        console.print(Text(f"outage in {words}: {text}", style="green" if kept else "red"), soft_wrap=True)
 
 
 def _table(result: Result) -> Table:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import networkx as nx
 from matplotlib.axes import Axes
 
+from edri_sim.faults import LastingLinkFault, OneWay
 from edri_sim.run import SECOND, Run
 from edri_sim.topology import Topology
-from edri_sim.traffic import Period
+from edri_sim.traffic import Crossing, Period
 from edri_sim.viz.theme import FAINT, INK, PAPER, axes, title
 
 NODE, SWITCH = ("o", "#dbeaf5", "#0072B2"), ("s", "#fff4cc", "#b58900")
@@ -19,15 +20,32 @@ UP, DOWN, UNKNOWN = "#009E73", "#D55E00", "#9aa0a6"
 _MANY = 40
 """Nodes above which labels are small, and figures on the lines are left out."""
 
+_JOINS = (LastingLinkFault.join, OneWay.join)
+_ROOM = 0.4
+"""How far the picture reaches above and below its middle, at least."""
+
 Point = tuple[float, float]
 
 
 class Line(NamedTuple):
-    """A link at a moment: ``up`` is None where nothing is known; events that crossed it until then, and wait for it."""
+    """A link at a moment: ``up`` is None where nothing is known; ``faults`` are those that it suffers, in words.
+
+    ``crossed`` are the events that had crossed it by then, and ``waiting`` those in the outbox of its node.
+    """
 
     up: bool | None
     crossed: int
     waiting: int
+    faults: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is down, or suffers a fault: its ends learn of a cut only after a while."""
+        return self.up is False or bool(self.faults)
+
+    def __str__(self) -> str:
+        troubles = self.faults or (() if self.up else ("down",))
+        return "\n".join([*troubles, f"{self.crossed:,}", *([f"{self.waiting:,} wait"] if self.waiting else [])])
 
 
 def draw_network(ax: Axes | None, topology: Topology, run: Run | None = None, at: float | None = None) -> Axes:
@@ -45,6 +63,8 @@ def draw_network(ax: Axes | None, topology: Topology, run: Run | None = None, at
     ax.set_axis_off()
     ax.set_aspect("equal")
     ax.margins(0.16)
+    low, high = ax.get_ylim()
+    ax.set_ylim(min(low, -_ROOM), max(high, _ROOM))  # Machines in one row would be cut off above and below it.
     title(ax, topology.name if moment is None else f"{topology.name} at {moment:g} s")
     return ax
 
@@ -84,17 +104,31 @@ def line_at(run: Run, a: str, b: str, at: float) -> Line:
     start = 0 if run.simulated else next((row[0] for row in run.recorder.rows()), 0)
     moment = start + round(at * SECOND)
     lines = run.traffic.lines
+    faults = tuple(
+        name.rpartition(" ")[0] for name, period in run.traffic.faults if _covers(period, moment) and _is_of(name, a, b)
+    )
     known = next(((node, switch) for node, switch in ((a, b), (b, a)) if (node, switch) in lines), None)
     if known is None:
-        return Line(None, 0, 0)
+        return Line(None, 0, 0, faults)
     node, _ = known
     ours = [each for each in run.traffic.crossings.values() if node in (each.source, each.target)]
     crossed = sum(each.delivered is not None and each.delivered <= moment for each in ours)
     waiting = sum(
-        each.accepted is not None and each.accepted <= moment and (each.delivered is None or each.delivered > moment)
+        each.source == node and each.accepted is not None and _covers(Period(each.accepted, _end(each)), moment)
         for each in ours
     )
-    return Line(any(_covers(period, moment) for period in lines[known]), crossed, waiting)
+    return Line(any(_covers(period, moment) for period in lines[known]), crossed, waiting, faults)
+
+
+def _end(crossing: Crossing) -> int | None:
+    """When the outbox let go of it."""
+    return crossing.delivered if crossing.delivered is not None else crossing.given_up
+
+
+def _is_of(fault: str, a: str, b: str) -> bool:
+    """Whether a fault, by its name in the trace, is one of the link between these two, in either direction."""
+    link = fault.rpartition(" ")[2]
+    return link in (f"{one}{join}{other}" for one, other in ((a, b), (b, a)) for join in _JOINS)
 
 
 def _covers(period: Period, moment: int) -> bool:
@@ -102,19 +136,16 @@ def _covers(period: Period, moment: int) -> bool:
 
 
 def _draw_line(ax: Axes, a: Point, b: Point, line: Line, *, few: bool) -> None:
-    colour = {True: UP, False: DOWN, None: UNKNOWN}[line.up]
+    colour = DOWN if line.broken else UNKNOWN if line.up is None else UP
     width = 1.6 + 0.5 * math.log10(1 + line.crossed)
     ax.plot(
         [a[0], b[0]], [a[1], b[1]], color=colour, linewidth=width if few else 1.0, zorder=1,
-        linestyle=(0, (4, 3)) if line.up is False else "-", solid_capstyle="round",
+        linestyle=(0, (4, 3)) if line.broken else "-", solid_capstyle="round",
     )  # fmt: skip
     if not few or line.up is None:
         return
-    words = f"{line.crossed:,}" if line.up else f"down\n{line.crossed:,}"
-    if line.waiting:
-        words += f"\n{line.waiting:,} wait"
     ax.text(
-        (a[0] + b[0]) / 2, (a[1] + b[1]) / 2, words, ha="center", va="center", fontsize=8.5, color=INK, zorder=3,
+        (a[0] + b[0]) / 2, (a[1] + b[1]) / 2, str(line), ha="center", va="center", fontsize=8.5, color=INK, zorder=3,
         bbox={"boxstyle": "round,pad=0.2", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.9},
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ from edri_sim.demo.drive import Answers, Load
 from edri_sim.demo.figures import compare
 from edri_sim.demo.machine import Machine
 from edri_sim.demo.neighbours import add_neighbours
-from edri_sim.demo.outage import ALBUM, CAMERA, OutageShow, Plan
+from edri_sim.demo.outage import OutageShow
 from edri_sim.demo.photos import Description, Thumbnail
 from edri_sim.demo.recording import Recording
 from edri_sim.demo.report import Result, page
@@ -35,6 +35,7 @@ from edri_sim.demo.show import Show
 from edri_sim.errors import NoRoute, SettingsError
 from edri_sim.managers.manager import Manager
 from edri_sim.viz import theme
+from tests.test_demo_outage import PLAN
 
 ROOT = Path(__file__).parents[1]
 COLOURS = {"red.png": "#c81e1e", "green.jpg": "#1ec81e", "blue.png": "#1e1ec8"}
@@ -73,10 +74,6 @@ def recorded(paths: list[str], errors: dict[str, str] | None = None) -> Recordin
         resize=(0.02, 0.04), describe=(0.005,), gil=0.2, loop=0.001, cpu=1.0, others=None,
         thumbnails=dict.fromkeys(good, thumbnail), descriptions=dict.fromkeys(good, description), errors=errors or {},
     )  # fmt: skip
-
-
-PLAN = Plan(["a/one.png", "b/two.png"], cut=0.1, duration=0.25, length=0.6)
-"""120 photos, of which some 50 are taken while the link is cut."""
 
 
 @pytest.fixture(scope="module")
@@ -209,44 +206,7 @@ def test_neighbours_take_their_share_of_the_cores(taken: float, stretch: float) 
     assert ended[-1] == pytest.approx(8.0 * stretch, rel=0.1)
 
 
-# The outage
-
-
-def test_all_photos_cross_the_outage_once_each_and_in_order_in_both_loops(crossed: OutageShow) -> None:
-    assert crossed.complete
-    for side in (crossed.real, crossed.simulated):
-        assert side.filed == list(range(120))
-        owed = side.account
-        assert (owed.owed, owed.delivered, owed.given_up, owed.pending) == (121, 121, 0, 0)
-        assert owed.held > 0
-        ((name, period),) = side.run.traffic.faults
-        assert name == "outage camera-hub"
-        assert period.end is not None
-        assert (period.end - period.start) / 1e9 >= PLAN.duration - 1e-9
-        assert side.longest_wait > PLAN.duration - 0.1
-
-
-def test_nothing_passes_while_the_link_is_cut(crossed: OutageShow) -> None:
-    for side in (crossed.real, crossed.simulated):
-        ((_, period),) = side.run.traffic.faults
-        assert period.end is not None
-        passed = [each.delivered for each in side.run.traffic.between(CAMERA, ALBUM) if each.delivered is not None]
-        # What had passed the link just before the cut arrives a moment after it.
-        assert not [time for time in passed if period.start + 50_000_000 < time < period.end]
-
-
-def test_in_simulated_time_the_backlog_waits_for_the_next_retransmission(crossed: OutageShow) -> None:
-    ((_, period),) = crossed.simulated.run.traffic.faults
-    assert period.end is not None
-    times = [each.delivered for each in crossed.simulated.run.traffic.between(CAMERA, ALBUM) if each.delivered]
-    # The first loss is at 0.1 s or up to 5 ms later: 0.2 and then 0.4 s after it, bytes are sent again.
-    assert min(time for time in times if time > period.end) / 1e9 == pytest.approx(0.705, abs=0.01)
-
-
-def test_equal_seeds_give_equal_outages(crossed: OutageShow) -> None:
-    again = [outage.simulate(crossed.topology, PLAN, seed).run.digest for seed in (1, 2)]
-    assert again[0] == crossed.simulated.run.digest
-    assert again[1] != again[0]
+# The outage: see test_demo_outage too
 
 
 @pytest.mark.parametrize("filed", [[], [0, 1, 1, *range(2, 120)], [1, 0, *range(2, 120)], list(range(119))])
@@ -265,14 +225,6 @@ def test_a_photo_that_is_lost_doubled_or_late_fails_the_demo(
     assert words == "simulated time"
     assert text.startswith(f"{len(filed)} photos filed of 120, and not each of them once and in order; ")
     assert text in page(result)
-
-
-def test_an_album_that_does_not_answer_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outage, "PATIENCE", 0.01)
-    plan = Plan(["one.png"], cut=0.02, duration=5.0, length=0.1)
-    side = outage.simulate(outage.topology(lambda: None), plan, seed=1)
-    assert side.filed == []
-    assert side.account.pending > 10
 
 
 # What is measured

@@ -53,7 +53,8 @@ class Plots:
         known = list(dict.fromkeys(name for pair in self._run.traffic.pairs for name in pair))
         for name in (source, target):
             if name is not None and name not in known:
-                raise SettingsError(f"timeline({name!r}): no such node took part: expected one of {', '.join(known)}")
+                others = f"expected one of {', '.join(known)}" if known else "nothing passed between nodes"
+                raise SettingsError(f"timeline({name!r}): no such node took part: {others}")
         ax = theme.axes(ax, 8.5, 4.6)
         draw_timeline(ax, self._run, source, target)
         return ax

@@ -32,7 +32,7 @@ def draw_timeline(ax: Axes, run: Run, source: str | None, target: str | None) ->
     for name, period in run.traffic.faults:
         _fault(ax, run, name, period, seconds)
     taking_part = {name: None for each in crossings for name in (each.source, each.target)}
-    lines = {key: periods for key, periods in run.traffic.lines.items() if key[0] in taking_part}
+    lines = {key: run.traffic.lines[key] for name in taking_part for key in run.traffic.lines if key[0] == name}
     for place, ((node, switch), periods) in enumerate(lines.items()):
         _strip(ax, run, place, f"{node} \N{RIGHTWARDS ARROW} {switch}", periods, seconds)
     _finish(ax, run, str(account(crossings)), len(lines), _heading(source, target))

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
 
 from edri_sim import Manager, Node, Notification, Run, Simulation, Topology, event, handles, trace
 from edri_sim.errors import SettingsError
@@ -149,7 +150,7 @@ def test_without_an_outage_nothing_is_held_or_sent_again() -> None:
 def test_a_band_for_each_line_shows_when_it_was_up() -> None:
     run = simulate([Kill("hub", 0.3, restart_after=0.4)])
     ax = run.plot.timeline("left", "right")
-    assert [word for word in words(ax) if "\N{RIGHTWARDS ARROW}" in word] == ["left → hub", "right → hub"]
+    assert [word for word in words(ax) if "\N{RIGHTWARDS ARROW}" in word] == ["right → hub", "left → hub"]
     assert strips(ax, timeline.DOWN) == [(0, run.duration)] * 2
     up = strips(ax, timeline.UP)
     assert len(up) == 4
@@ -157,6 +158,21 @@ def test_a_band_for_each_line_shows_when_it_was_up() -> None:
         assert before[1] == pytest.approx(0.3, abs=0.01)
         assert after[0] > 0.7
         assert after[1] == run.duration
+
+
+@pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
+def test_the_senders_band_is_on_top_whichever_line_came_up_first(order: tuple[str, str]) -> None:
+    recorder = Recorder()
+    name = recorder.names.number
+    for here in order:
+        row = (0, trace.LINK_UP, name(here), name(f"{here}/connector"), 0, 0, name("hub"), 0)
+        recorder.open.extend(row)
+    recorder.open.extend(
+        (1, trace.SENT, name("left"), name("left/connector"), name("left/1"), 1, name("Note"), name("right"))
+    )
+    ax = Run(recorder, simulated=True).plot.timeline("left", "right")
+    heights = {text.get_text(): text.xy[1] for text in ax.texts if isinstance(text, Annotation)}
+    assert heights["left → hub"] > heights["right → hub"] > 1
 
 
 def test_a_fault_that_does_not_end_is_hatched_to_the_end() -> None:

@@ -56,6 +56,6 @@ def outage(show: OutageShow) -> list[bytes]:
 
 def outage_network(show: OutageShow) -> bytes:
     """The machines shortly before the simulated link healed."""
-    ax = theme.figure(9, 2.0).add_subplot()
+    ax = theme.figure(12.5, 2.4).add_subplot()
     Plots(show.simulated.run).network(show.topology, at=show.plan.cut + 0.9 * show.plan.duration, ax=ax)
     return theme.svg(theme.figure_of(ax))

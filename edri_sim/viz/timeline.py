@@ -33,7 +33,7 @@ def draw_timeline(ax: Axes, run: Run, source: str | None, target: str | None) ->
         _fault(ax, run, name, period, seconds)
     taking_part = {name: None for each in crossings for name in (each.source, each.target)}
     lines = {key: run.traffic.lines[key] for name in taking_part for key in run.traffic.lines if key[0] == name}
-    for place, ((node, switch), periods) in enumerate(lines.items()):
+    for place, ((node, switch), periods) in enumerate(reversed(lines.items())):  # From below: the sender on top.
         _strip(ax, run, place, f"{node} \N{RIGHTWARDS ARROW} {switch}", periods, seconds)
     _finish(ax, run, str(account(crossings)), len(lines), _heading(source, target))
 

@@ -147,6 +147,8 @@ class Line:
         self._last = self._env._now
 
     def _under_way(self) -> bool:
+        if self._express:
+            return any(flight.due > self._env._now for flight in self.flights)
         return any(flight.on is not None for flight in self.flights)
 
     # From link to link --------------------------------------------------------------------------------------------

@@ -325,6 +325,15 @@ def test_a_crashed_and_restarted_host_resets_what_comes(cut: bool) -> None:
         assert log[0][0] == pytest.approx(14.6 + 2 * LATENCY, abs=2 * LATENCY)
 
 
+def test_more_may_be_under_way_to_a_crashed_host_when_its_silence_is_noticed() -> None:
+    with cabled() as net:
+        net.at(1, crash, net, "mail")
+        net.write(2, b"lost")
+        net.write(2.205, b"under way")  # The first has not been answered at 2.21.
+        net.at(10, restart, net, "mail")
+        assert [what for _, what in net.ran(net.client)] == ["ConnectionResetError"]
+
+
 def test_a_crashed_host_sends_nothing_again() -> None:
     with cabled() as net:
         net.cut("web", "mail", 0.5, 3)

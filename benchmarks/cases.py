@@ -48,6 +48,7 @@ class Ours:
     """One way in which we run a case: a row's name, our side and its case, and the least ratio to each peer.
 
     `bound` is the worst figure that we may have, whoever the peer: at most that where lower is better, else at least.
+    Where every run of the case counts, it is for each of them.
     """
 
     name: str
@@ -94,7 +95,7 @@ CASES: dict[str, Case] = {
     "notify-burst": Case(
         "lost of 20,000",
         LOWER,
-        (Ours("burst of notifications to 1 subscriber", "ours", "notify-burst"),),
+        (Ours("burst of notifications to 1 subscriber", "ours", "notify-burst", bound=0.0),),
         ("edri",),
         show_runs=True,
     ),

@@ -37,12 +37,20 @@ def _row(case: Case, way: Ours, peer: str, ours: Figures, theirs: Figures, envir
         "ratio": _ratio(case, ours.median, theirs.median),
         "must": way.must.get(peer),
         "bound": way.bound,
+        "bounded": _bounded(case, ours),
         "unit": case.unit,
         "better": case.better,
         "versions": _versions(peer, environment),
         "runs": {"ours": ours.runs, "theirs": theirs.runs},
         "note": "; ".join(notes) or None,
     }
+
+
+def _bounded(case: Case, ours: Figures) -> float | None:
+    """The figure that a bound is for: our median, or our worst run where every run counts."""
+    if ours.median is None or not case.show_runs:
+        return ours.median
+    return max(ours.runs) if case.better == "lower" else min(ours.runs)
 
 
 def _note(case: Case, figures: Figures) -> str | None:
@@ -96,8 +104,8 @@ def _must(row: Row) -> str:
     if row["must"] is not None:
         verdicts.append(f"{row['must']:.3g}: {_verdict(row['ratio'], row['must'], 'higher')}")
     if row["bound"] is not None:
-        ours = None if row["ours"] == UNAVAILABLE else row["ours"]
-        verdicts.append(f"{row['bound']:g} {row['unit']}: {_verdict(ours, row['bound'], row['better'])}")
+        verdict = _verdict(row["bounded"], row["bound"], row["better"])
+        verdicts.append(f"{row['bound']:g} {row['unit']}: {verdict}")
     return ", ".join(verdicts)
 
 

@@ -14,7 +14,7 @@ from edri_sim.demo.drive import Requester
 from edri_sim.errors import RequestError
 from edri_sim.events import Notification, Request, event
 from edri_sim.faults import Outage
-from edri_sim.links.addresses import Address
+from edri_sim.links.address import Address
 from edri_sim.links.switch import Switch
 from edri_sim.managers.manager import Manager
 from edri_sim.managers.worker import handles

@@ -24,6 +24,9 @@ class Endpoint(Protocol):
     def on_room(self) -> None:
         """The fabric takes frames again, after ``full``."""
 
+    def on_barred(self, node: str, type_: str) -> None:
+        """The fabric does not let events of this type pass to a router: what was sent of it has not arrived."""
+
     def on_stale(self, seen: int) -> int:
         """The fabric has seen the life ``seen`` of this node; returns the incarnation to go on with, 0 to give up."""
 

@@ -131,11 +131,15 @@ class Presence(Frame):
 
 
 class Unroutable(Frame):
-    """From the switch: what was sent to ``node`` was dropped, for it is not here, or may not get that."""
+    """From the switch: what was sent to ``node`` was dropped, for it is not here, or may not get that ``type``."""
 
     number = 7
     node: Name
     reason: Word
+    type: TypeName = ""
+
+
+ABSENT, NOT_ALLOWED = "absent", "not allowed"
 
 
 class GoAway(Frame):

@@ -16,6 +16,9 @@ PING_EVERY, DEAD_AFTER = 5.0, 15.0
 GREETING_WITHIN = 5.0
 """Seconds within which both ends have to introduce themselves."""
 
+BACKLOG = 16 << 20
+"""Bytes that may wait for the network, unless its owner says otherwise: an end that takes less is given up."""
+
 Received = Callable[[RawFrame], None]
 Lost = Callable[[str, str], None]
 """Told once that the connection ended: why, and a code if the other end broke the rules."""
@@ -25,36 +28,38 @@ class FrameStream(asyncio.Protocol):
     """One end. ``received`` gets every frame but pings; if it raises BadFrame, or bytes are no frames, that ends it.
 
     ``taken`` is called when all that came in one piece was passed on, ``drained`` when the transport takes writes
-    again.
+    again. ``backlog`` is the bytes that may wait for the network before the other end is given up.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, received: Received, lost: Lost, *,
         drained: Callable[[], None] | None = None, taken: Callable[[], None] | None = None, max_frame: int = MAX_FRAME,
+        backlog: int = BACKLOG,
     ) -> None:  # fmt: skip
         self._loop = loop
         self._received = received
         self._lost: Lost | None = lost
         self._drained = drained
         self._taken = taken
+        self._backlog = backlog
         self._reader = FrameReader(max_frame)
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._pings = 0
+        self._asked: dict[asyncio.Future[bool], int] = {}
         self._heard = 0.0
         self._beating: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._ended = asyncio.Event()
         self.full = False
         """Whether the transport holds more than it can send for now."""
-        self.answered = 0
-        """The count of the last ping that was answered."""
-        self.on_pong: Callable[[], None] | None = None
 
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
-        if self._lost is None:
-            transport.close()  # It was given up before it was there.
+        if self._lost is None or self._closing:  # It was given up before it was there.
+            cast(asyncio.Transport, transport).abort()
             return
         self._transport = cast(asyncio.Transport, transport)
         self._heard = self._loop.time()
@@ -65,6 +70,7 @@ class FrameStream(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Called by the loop."""
         self._transport = None
+        self._ended.set()
         self._end(str(error) or type(error).__name__ if error else "the other end closed it", "")
 
     def pause_writing(self) -> None:
@@ -83,12 +89,12 @@ class FrameStream(asyncio.Protocol):
         try:
             for raw in self._reader.feed(data):
                 if raw.number == Ping.number:
-                    self.send(encode(Pong(raw.open().count)))
+                    self._echo(raw.open())
                 elif raw.number == Pong.number:
-                    self._answer(raw.open().count)
+                    self._answered(raw.open())
                 else:
                     self._received(raw)
-                if self._transport is None:
+                if self._transport is None or self._closing:
                     break
         except BadFrame as error:
             self.abort(str(error), error.code)
@@ -101,6 +107,11 @@ class FrameStream(asyncio.Protocol):
     def buffered(self) -> int:
         """Bytes that wait for the network."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def silence(self) -> float:
+        """Seconds since something was heard."""
+        return self._loop.time() - self._heard
 
     @property
     def peername(self) -> str:
@@ -127,21 +138,46 @@ class FrameStream(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what was sent since the last time, in one piece."""
-        if self._out:
-            out, self._out = self._out, []
-            if self._transport is not None:
-                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if not self._out:
+            return
+        out, self._out = self._out, []
+        if self._transport is None or self._closing:
+            return
+        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if self.full and self.buffered > self._backlog:
+            self.abort(f"it has not taken {self.buffered} bytes that were sent to it", "slow")
 
-    def ping(self) -> int:
-        """Ask the other end whether it is there; returns the count of the ping."""
+    def allow(self, max_frame: int) -> None:
+        """Take frames of up to so many bytes from now on."""
+        self._reader.max_frame = max_frame
+
+    # Whether the other end is there
+
+    async def answers(self, within: float) -> bool:
+        """Whether the other end answers a ping within so many seconds."""
+        answer: asyncio.Future[bool] = self._loop.create_future()
+        self._asked[answer] = self._ping()
+        try:
+            async with asyncio.timeout(within):
+                return await answer
+        except TimeoutError:
+            return False
+        finally:
+            self._asked.pop(answer, None)
+
+    def _ping(self) -> int:
         self._pings += 1
         self.send(encode(Ping(self._pings)))
         return self._pings
 
-    def _answer(self, count: int) -> None:
-        self.answered = count
-        if self.on_pong is not None:
-            self.on_pong()
+    def _echo(self, ping: Ping) -> None:
+        if not self.full:  # Else it reads too little: what it has still to read tells it that this end is there.
+            self.send(encode(Pong(ping.count)))
+
+    def _answered(self, pong: Pong) -> None:
+        for answer, count in self._asked.items():
+            if count <= pong.count and not answer.done():
+                answer.set_result(True)
 
     def _beat(self) -> None:
         """Housekeeping, in a context whose timers keep no simulation running."""
@@ -151,16 +187,30 @@ class FrameStream(asyncio.Protocol):
             self.abort(f"nothing was heard for {DEAD_AFTER:g} s")
             return
         if self._beating is not None:
-            self.ping()
+            self._ping()
         self._beating = self._loop.call_later(PING_EVERY, self._beat)
 
     # Ending
 
     def close(self) -> None:
-        """End the connection; what was sent still goes out."""
-        if self._transport is not None:
+        """End the connection; what was sent still goes out, and what comes or is sent from now on is dropped."""
+        if not self._closing:
             self.flush()
+        self._closing = True
+        if self._transport is not None:
             self._transport.close()
+
+    async def leave(self, within: float) -> None:
+        """End the connection, and return once what was sent is out; after so many seconds it is dropped."""
+        self.close()
+        if self._transport is None:
+            return
+        try:
+            async with asyncio.timeout(within):
+                await self._ended.wait()
+        except TimeoutError:
+            self.abort("it does not take the goodbye")
+            await self._ended.wait()
 
     def abort(self, why: str, code: str = "") -> None:
         """End the connection at once, and say why; ``code`` if the other end broke the rules.
@@ -175,6 +225,9 @@ class FrameStream(asyncio.Protocol):
     def _end(self, why: str, code: str) -> None:
         if self._beating is not None:
             self._beating.cancel()
+        for answer in self._asked:
+            if not answer.done():
+                answer.set_result(False)
         lost, self._lost = self._lost, None
         if lost is not None:
             lost(why, code)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edri_sim.errors import SettingsError
 from edri_sim.host import Host
-from edri_sim.links.addresses import Address
+from edri_sim.links.address import Address
 from edri_sim.links.frames import (
+    ABSENT,
     DUPLICATE_NODE,
     FULL,
     MAX_FRAME,
     MAX_FRAME_CAP,
+    NOT_ALLOWED,
     NOTIFY,
     RELAYED,
     REQUEST,
@@ -28,6 +30,7 @@ from edri_sim.links.frames import (
     Data,
     GoAway,
     Hello,
+    InterestGet,
     Presence,
     RawFrame,
     Reject,
@@ -48,6 +51,12 @@ REMEMBERED = 100_000
 """Names whose last incarnation is kept."""
 SHOWN = 100
 """Nodes that are not here any more, at most, in the status."""
+LARGEST_HELLO = 4_096
+"""Bytes of a frame before the Hello is taken: who is not known yet can't make the switch hold more."""
+LARGEST_INCARNATION = 1 << 62
+"""Far above what a clock gives: from a higher one, no later life could be told."""
+WELCOMED = 500
+"""Nodes that one Welcome names; the others follow it, each by its Presence."""
 _CHECKED = (NOTIFY, REQUEST)
 
 
@@ -76,13 +85,16 @@ class Port:
 
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
+        config = switch.config
         self.stream = FrameStream(
-            switch.loop, self._received, self._lost, taken=switch.flush, max_frame=switch.config.max_frame
-        )
+            switch.loop, self._received, self._lost, taken=switch.flush,
+            max_frame=min(LARGEST_HELLO, config.max_frame), backlog=config.queue + 4 * config.max_frame,
+        )  # fmt: skip
         self.node = ""
         self.incarnation = 0
         self.since = 0.0
         self.goodbye = False
+        self.denied = False
         self.relayed = 0
         self.dropped = 0
         self._probing: asyncio.Task[None] | None = None
@@ -117,6 +129,7 @@ class Port:
 
     def reject(self, code: str, message: str, seen: int = 0) -> None:
         """Say why the node is not taken, and hang up."""
+        self.denied = True
         self.stream.send(encode(Reject(code, message, seen)))
         self.stream.close()
 
@@ -125,11 +138,11 @@ class Port:
         self._probing = self._switch.loop.create_task(self._probe(holder, hello))
 
     async def _probe(self, holder: Port, hello: Hello) -> None:
-        if await _answers(holder.stream, self._switch.loop):
-            self.reject(DUPLICATE_NODE, f"another node named {hello.node!r} is connected and alive")
+        if await holder.stream.answers(PROBE):
+            self._switch.deny(self, hello, DUPLICATE_NODE, "another node of this name is connected and alive")
         else:
-            holder.stream.abort("a newer life of the node has come, and this one does not answer")
-            self._switch.take(self, hello)
+            holder.stream.abort("the node has connected anew, and does not answer here")
+            self._switch.greet(self, hello)  # Somebody else may have come meanwhile.
 
     def _lost(self, why: str, code: str) -> None:
         self._deadline.cancel()
@@ -138,34 +151,16 @@ class Port:
         self._switch.gone(self, why, code)
 
 
-async def _answers(stream: FrameStream, loop: asyncio.AbstractEventLoop) -> bool:
-    count = stream.ping()
-    answered: asyncio.Future[None] = loop.create_future()
-
-    def look() -> None:
-        if stream.answered >= count and not answered.done():
-            answered.set_result(None)
-
-    stream.on_pong = look
-    try:
-        async with asyncio.timeout(PROBE):
-            await answered
-    except TimeoutError:
-        return False
-    finally:
-        stream.on_pong = None
-    return True
-
-
 class Switch:
     """Listens at ``address`` under ``name``: ``async with Switch("hub", "127.0.0.1:7400") as switch``.
 
-    It is soft state: it may be restarted at any time, and the routers make up for what it forgets.
+    Port 0 stands for any that is free: once it listens, ``address`` says which. It is soft state: it may be restarted
+    at any time, and the routers make up for what it forgets.
     """
 
     def __init__(self, name: str, address: str, host: Host, config: SwitchConfig | None = None) -> None:
         self.name = name
-        self.address = Address.parse(address)
+        self.address = Address.parse(address, lowest=0)
         self.config = config or SwitchConfig()
         self.ports: dict[str, Port] = {}
         self.seen: dict[str, int] = {}
@@ -193,24 +188,22 @@ class Switch:
         self._since = self.loop.time()
         options: dict[str, Any] = {}
         if self.config.tls is not None:
-            options = {"ssl": self.config.tls, "ssl_handshake_timeout": GREETING_WITHIN}
+            options = {
+                "ssl": self.config.tls, "ssl_handshake_timeout": GREETING_WITHIN, "ssl_shutdown_timeout": FAREWELL,
+            }  # fmt: skip
         self._server = await self.loop.create_server(self._accept, self.address.host, self.address.port, **options)
+        if not self.address.port:
+            self.address = replace(self.address, port=self._server.sockets[0].getsockname()[1])
         self._log.info("switch %s listens at %s", self.name, self.address)
 
     async def stop(self) -> None:
         """Tell all nodes, and hang up; at once on those that have not taken it in a second."""
+        if self._server is not None:
+            self._server.close()
         ports = [*self.ports.values(), *self._greeting]
         for port in ports:
             port.stream.send(encode(GoAway("the switch stops")))
-            port.stream.close()
-        if self._server is not None:
-            self._server.close()
-            try:
-                async with asyncio.timeout(FAREWELL):
-                    await self._server.wait_closed()
-            except TimeoutError:
-                for port in ports:
-                    port.stream.abort("it does not take the goodbye")
+        await asyncio.gather(*[port.stream.leave(FAREWELL) for port in ports])
         self._log.info("switch %s stopped", self.name)
 
     def _accept(self) -> FrameStream:
@@ -226,23 +219,26 @@ class Switch:
     def greet(self, port: Port, hello: Hello) -> None:
         """Take a node, or reject it."""
         reason = self._against(hello, port.stream)
-        if reason is not None:
-            self.refused(reason[0], f"{hello.node[:64]!r} at {port.stream.peername}: {reason[1]}")
-            port.reject(*reason)
-            return
         holder = self.ports.get(hello.node)
-        if holder is not None and hello.incarnation > holder.incarnation:
+        if reason is not None:
+            self.deny(port, hello, *reason)
+        elif holder is not None:
             port.probe(holder, hello)
-            return
-        if holder is not None:
-            holder.stream.abort("the node has connected anew")
-        self.take(port, hello)
+        else:
+            self.take(port, hello)
+
+    def deny(self, port: Port, hello: Hello, code: str, message: str, seen: int = 0) -> None:
+        """Reject a node."""
+        self.refused(code, f"{hello.node!r} at {port.stream.peername}: {message}")
+        port.reject(code, message, seen)
 
     def _against(self, hello: Hello, stream: FrameStream) -> tuple[str, str] | tuple[str, str, int] | None:
         if not hello.lowest <= VERSION <= hello.highest:
             return UNSUPPORTED_VERSION, f"versions {hello.lowest} to {hello.highest}: this switch speaks {VERSION}"
         if not NAME.fullmatch(hello.node):
             return UNAUTHORISED, "a node's name has 1 to 64 of a-z, 0-9, '.', '_' and '-'"
+        if hello.incarnation > LARGEST_INCARNATION:
+            return UNAUTHORISED, f"incarnation {hello.incarnation:x}: the highest is {LARGEST_INCARNATION:x}"
         if not hmac.compare_digest(hello.token.encode(), self.config.token.encode()):
             return UNAUTHORISED, "the token is wrong or missing" if self.config.token else "this switch takes no token"
         if self.config.tls is not None and hello.node not in stream.certified:
@@ -258,25 +254,29 @@ class Switch:
         """The node is present from now on."""
         del self._greeting[port]
         port.node, port.incarnation, port.since = hello.node, hello.incarnation, self.loop.time()
-        present = {name: other.incarnation for name, other in self.ports.items() if name != hello.node}
+        port.stream.allow(self.config.max_frame)
+        present = [(name, other.incarnation) for name, other in self.ports.items()]
         self.ports[hello.node] = port
         self.seen.pop(hello.node, None)
         self.seen[hello.node] = hello.incarnation
         if len(self.seen) > REMEMBERED:
             del self.seen[next(iter(self.seen))]
-        port.stream.send(encode(Welcome(VERSION, self.name, present)))
+        port.stream.send(encode(Welcome(VERSION, self.name, dict(present[:WELCOMED]))))
+        for name, incarnation in present[WELCOMED:]:
+            port.stream.send(encode(Presence(name, incarnation, True)))
         self._tell(port, Presence(port.node, port.incarnation, True))
         self._log.info("node %s is present", port.node)
 
     def gone(self, port: Port, why: str, code: str) -> None:
         """A connection has ended; ``code`` says how the other end broke the rules, if it did."""
+        stranger = port in self._greeting and not port.denied
         self._greeting.pop(port, None)
         if self.ports.get(port.node) is port:
             del self.ports[port.node]
             self._tell(port, Presence(port.node, port.incarnation, False, port.goodbye))
             self._log.info("node %s is gone: %s", port.node, why)
-        if code:
-            self.refused(code, f"{port.node or 'a connection without a name'}: {why}")
+        if code or stranger:
+            self.refused(code or "no_hello", f"{port.node or 'a connection without a name'}: {why}")
 
     def _tell(self, about: Port, presence: Presence) -> None:
         frame = encode(presence)
@@ -292,22 +292,27 @@ class Switch:
         if to.src != source.node:
             raise BadFrame("forged", f"node {source.node!r} sent a frame in the name of {to.src[:64]!r}")
         if not to.dst:
-            for port in list(self.ports.values()):
-                if port is not source:
-                    self._pass(source, port, raw)
+            self._pass_to_all(source, raw)
             return
         port_ = self.ports.get(to.dst)
         if port_ is None:
-            self._drop(source, to.dst, "absent")
+            self._drop(source, to.dst, ABSENT)
         elif raw.number == Data.number and to.kind in _CHECKED and not self._allows(source.node, to.dst, to.type):
-            self._drop(source, to.dst, "not allowed")
-            self.refused("not allowed", f"{to.type!r} from {source.node!r} to {to.dst!r}")
+            self._drop(source, to.dst, NOT_ALLOWED, to.type)
+            self.refused(NOT_ALLOWED, f"{to.type!r} from {source.node!r} to {to.dst!r}")
         else:
             self._pass(source, port_, raw)
 
     def _allows(self, source: str, target: str, type_: str) -> bool:
         permissions = self.config.permissions
         return permissions.allows(source, "publish", type_) and permissions.allows(target, "subscribe", type_)
+
+    def _pass_to_all(self, source: Port, raw: RawFrame) -> None:
+        if raw.number != InterestGet.number:
+            raise BadFrame("no_destination", f"a frame of type {raw.number} for all: only InterestGet may be")
+        for port in list(self.ports.values()):
+            if port is not source:
+                self._pass(source, port, raw)
 
     def _pass(self, source: Port, target: Port, raw: RawFrame) -> None:
         if target.stream.full and target.stream.buffered > self.config.queue:
@@ -324,9 +329,9 @@ class Switch:
         for port in touched:
             port.stream.flush()
 
-    def _drop(self, source: Port, node: str, reason: str) -> None:
+    def _drop(self, source: Port, node: str, reason: str, type_: str = "") -> None:
         self.count(f"dropped, {reason}")
-        source.stream.send(encode(Unroutable(node, reason)))
+        source.stream.send(encode(Unroutable(node, reason, type_)))
 
     # Words
 

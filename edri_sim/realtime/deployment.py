@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edri_sim.errors import SettingsError
-from edri_sim.links.addresses import DEFAULT_PORT, Address
+from edri_sim.links.address import DEFAULT_PORT, Address
 from edri_sim.realtime.child import ChildPlan
 from edri_sim.realtime.guard import check_durable
 from edri_sim.settings import ENVIRONMENT_PREFIX, Settings, addresses

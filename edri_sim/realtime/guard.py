@@ -9,7 +9,7 @@ from pathlib import Path
 from ssl import SSLContext
 
 from edri_sim.errors import SettingsError
-from edri_sim.links.addresses import Address
+from edri_sim.links.address import Address
 from edri_sim.links.permissions import Permissions
 from edri_sim.realtime.tls import client_context, server_context
 from edri_sim.settings import Settings, SwitchSettings

@@ -14,12 +14,13 @@ from typing import Any
 
 from edri_sim.errors import SettingsError
 from edri_sim.host import Host
-from edri_sim.links.addresses import Address, Credentials
+from edri_sim.links.address import Address
 from edri_sim.links.connector import Connector, FabricOf
+from edri_sim.links.line import SwitchLine
 from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.switch import Switch, SwitchConfig
-from edri_sim.links.tcp import SwitchLine, switch_lines
+from edri_sim.links.tcp import Credentials, switch_lines
 from edri_sim.node import TERMINATED, Node
 from edri_sim.realtime import guard
 from edri_sim.realtime.host import LocalHost

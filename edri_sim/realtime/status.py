@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-from edri_sim.links.addresses import Address
+from edri_sim.links.address import Address
 
 PATHS = ("/", "/status")
 LONGEST = 8_192

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from edri_sim.links.addresses import DEFAULT_PORT
+from edri_sim.links.address import DEFAULT_PORT
 from edri_sim.links.switch import Switch
 
 if TYPE_CHECKING:

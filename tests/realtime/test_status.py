@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edri_sim.links.addresses import Address
+from edri_sim.links.address import Address
 from edri_sim.realtime import status
 from edri_sim.realtime.status import AT_ONCE, LONGEST, StatusServer
 from tests.realtime.programs import free_address

@@ -1,0 +1,253 @@
+"""The line to one switch, kept up whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edri_sim.links.address import Address
+from edri_sim.links.frames import (
+    ABSENT,
+    NOT_ALLOWED,
+    RELAYED,
+    STALE_INCARNATION,
+    BadFrame,
+    GoAway,
+    Presence,
+    RawFrame,
+    Reject,
+    Unroutable,
+    Welcome,
+    encode,
+)
+from edri_sim.links.stream import GREETING_WITHIN, PING_EVERY, FrameStream
+
+if TYPE_CHECKING:
+    from edri_sim.links.tcp import TcpFabric
+
+FIRST_PAUSE, SOON_PAUSE, LATE_PAUSE = 0.1, 0.5, 10.0
+"""Seconds between attempts to connect: at first, at most within the first minute, and at most after it."""
+SOON = 60.0
+"""Seconds without a line after which attempts become rare."""
+GIVE_UP_HOPE = 600.0
+"""Seconds without a line after which a simulation does not go on for its sake."""
+STABLE = 1.0
+"""Seconds that a line has to be up, or the pauses before the next attempts go on growing."""
+FAREWELL = 1.0
+"""Seconds that the switch has to take a goodbye."""
+QUEUE = 4 << 20
+"""Bytes that may wait for the network: what is more is dropped, as a switch does, and sent again by its flow."""
+QUIET = PING_EVERY + 1.0
+"""Seconds of silence after which another line is better."""
+
+
+class _Wake:
+    """The timer before the next attempt; in a simulation it counts only while somebody waits for the line."""
+
+    def __init__(self, future: asyncio.Future[None], idle: Callable[[], bool]) -> None:
+        self._future = future
+        self._idle = idle
+
+    def idle(self) -> bool:
+        """Whether nobody waits for the line."""
+        return self._idle()
+
+    def __call__(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+class SwitchLine:
+    """The line to one switch."""
+
+    def __init__(self, fabric: TcpFabric, address: Address) -> None:
+        self.address = address
+        self.present: dict[str, int] = {}
+        self.up = False
+        """Whether the switch has taken this node."""
+        self.tried = False
+        """Whether an attempt to connect has come to its end, either way."""
+        self.leaving = False
+        """The switch is about to stop: another line is better."""
+        self.switch = str(address)
+        self._fabric = fabric
+        self._loop = fabric.loop
+        self._stream: FrameStream | None = None
+        self._last: FrameStream | None = None
+        self._greeted: asyncio.Future[Welcome] | None = None
+        self._over: asyncio.Future[str] | None = None
+        self._rejected = ""
+        self._said = ""
+        self._on: dict[int, Callable[[Any], None]] = {
+            Welcome.number: self._on_welcome, Reject.number: self._on_reject, Presence.number: self._on_presence,
+            Unroutable.number: self._on_unroutable, GoAway.number: self._on_go_away,
+        }  # fmt: skip
+
+    @property
+    def full(self) -> bool:
+        """Whether the line is slower than frames come."""
+        return self._stream is not None and self._stream.full
+
+    @property
+    def merit(self) -> tuple[bool, bool, bool]:
+        """The greater, the better: the switch stays, it was heard lately, and it takes more."""
+        stream = self._stream
+        return not self.leaving, stream is not None and stream.silence < QUIET, not self.full
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame with the next :meth:`flush`, if the line is up, and not too much waits for it."""
+        stream = self._stream
+        if stream is not None and not (stream.full and stream.buffered > QUEUE):
+            stream.put(frame)
+
+    def flush(self) -> None:
+        """Write what was sent since the last time."""
+        if self._stream is not None:
+            self._stream.flush()
+
+    # Staying connected
+
+    async def run(self) -> None:
+        """Connect, and connect again whenever the line is lost, until cancelled."""
+        down_since, pause = self._loop.time(), FIRST_PAUSE
+        try:
+            while True:
+                over: asyncio.Future[str] = self._loop.create_future()
+                reason = await self._attempt(over)
+                self.tried = True
+                if not reason:
+                    began = self._loop.time()
+                    reason = await self._serve(over)
+                    if self._loop.time() - began >= STABLE:
+                        down_since, pause, self._said = self._loop.time(), FIRST_PAUSE, ""
+                self._hang_up()
+                self._say(reason)
+                longest = SOON_PAUSE if self._loop.time() - down_since < SOON and not self._rejected else LATE_PAUSE
+                await self._pause(min(pause, longest), down_since)
+                pause = min(pause * 2, longest)
+        finally:
+            self._hang_up()
+
+    async def _serve(self, over: asyncio.Future[str]) -> str:
+        """Be up until the line is lost; returns why it was."""
+        self.up = True
+        self._fabric.line_up(self)
+        try:
+            return await over
+        finally:
+            self.up = False
+            self._fabric.line_down(self)
+
+    async def _attempt(self, over: asyncio.Future[str]) -> str:
+        """Connect and say hello; returns why that failed. ``over`` is told when the line is lost."""
+        self._rejected = ""
+        loop, fabric = self._loop, self._fabric
+        self._over = over
+        self._greeted = loop.create_future()
+        options: dict[str, Any] = {} if fabric.credentials.tls is None else {"ssl": fabric.credentials.tls}
+        try:
+            async with asyncio.timeout(GREETING_WITHIN):
+                _, self._stream = await loop.create_connection(
+                    self._new_stream, self.address.host, self.address.port, **options
+                )
+                self._stream.send(encode(fabric.hello()))
+                await self._greeted
+        except TimeoutError:
+            return "it does not answer"
+        except (OSError, UnicodeError) as error:  # The latter for a name that can't be one.
+            return str(error) or type(error).__name__
+        except ConnectionAbortedByPeer as error:
+            return str(error)
+        return ""
+
+    def _new_stream(self) -> FrameStream:
+        return FrameStream(
+            self._loop, self._received, self._lost, drained=self._fabric.drained, max_frame=self._fabric.max_frame
+        )
+
+    async def _pause(self, seconds: float, down_since: float) -> None:
+        wake: asyncio.Future[None] = self._loop.create_future()
+        fabric = self._fabric
+
+        def idle() -> bool:
+            return not fabric.needed() or fabric.loop.time() - down_since > GIVE_UP_HOPE
+
+        timer = self._loop.call_later(fabric.stream.uniform(0, seconds), _Wake(wake, idle))
+        try:
+            await wake
+        finally:
+            timer.cancel()
+
+    def _say(self, reason: str) -> None:
+        """Log a trouble once, however often it comes in a row."""
+        if reason != self._said:
+            self._said = reason
+            log = self._fabric.log
+            (log.error if self._rejected else log.warning)("the line to switch %s is down: %s", self.address, reason)
+
+    def _hang_up(self) -> None:
+        stream, self._stream = self._stream, None
+        self.leaving = False
+        if stream is not None:
+            stream.close()
+            self._last = stream
+
+    async def leave(self) -> None:
+        """After :meth:`run` has ended: return once the switch has taken what was sent, or has had time to."""
+        last, self._last = self._last, None
+        if last is not None:
+            await last.leave(FAREWELL)
+
+    def _lost(self, why: str, _: str) -> None:
+        if self._greeted is not None and not self._greeted.done():
+            self._greeted.set_exception(ConnectionAbortedByPeer(why))
+        if self._over is not None and not self._over.done():
+            self._over.set_result(why)
+
+    # What the switch says
+
+    def _received(self, raw: RawFrame) -> None:
+        if raw.number in RELAYED:
+            self._fabric.on_frame(raw)
+            return
+        handler = self._on.get(raw.number)
+        if handler is None:
+            raise BadFrame("unexpected", f"a {type(raw.open()).__name__} frame from a switch")
+        handler(raw.open())
+
+    def _on_welcome(self, welcome: Welcome) -> None:
+        if self._greeted is None or self._greeted.done():
+            raise BadFrame("unexpected", "a second Welcome")
+        self.switch = welcome.switch
+        self.present = dict(welcome.present)
+        self._greeted.set_result(welcome)
+
+    def _on_reject(self, reject: Reject) -> None:
+        self._rejected = reject.code
+        why = f"it rejects this node: {reject.code}: {reject.message}"
+        if reject.code == STALE_INCARNATION and self._fabric.on_stale(reject.seen):
+            self._rejected, why = "", f"{why}; trying again as a newer life"
+        if self._stream is not None:
+            self._stream.abort(why)
+
+    def _on_presence(self, presence: Presence) -> None:
+        if presence.up:
+            self.present[presence.node] = presence.incarnation
+            self._fabric.node_up(presence.node, presence.incarnation)
+        elif self.present.get(presence.node) == presence.incarnation:
+            del self.present[presence.node]
+            self._fabric.node_down(presence.node, left=presence.left)
+
+    def _on_unroutable(self, unroutable: Unroutable) -> None:
+        if unroutable.reason == NOT_ALLOWED:
+            self._fabric.barred(unroutable.node, unroutable.type)
+        elif unroutable.reason == ABSENT and self.present.pop(unroutable.node, None) is not None:
+            self._fabric.node_down(unroutable.node, left=False)
+
+    def _on_go_away(self, _: GoAway) -> None:
+        self.leaving = True
+
+
+class ConnectionAbortedByPeer(Exception):
+    """The connection ended before the switch had taken this node."""

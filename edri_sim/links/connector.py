@@ -22,6 +22,7 @@ from edri_sim.links.frames import MAX_FRAME, BadFrame, Digest, InterestGet, Inte
 from edri_sim.links.inlet import Inlet
 from edri_sim.links.interest import InterestBook
 from edri_sim.links.newsroom import Newsroom
+from edri_sim.links.others import Others
 from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.publisher import Publisher
@@ -100,8 +101,10 @@ class RunningConnector:
         )  # fmt: skip
         self.inlet = Inlet(
             node.router, self.exchange, self.requests, self._trace, self._component, permissions=plan.permissions,
-            now=self._now, poke=self._poke, gone=self.book.reject,
+            largest=plan.max_frame - OVERHEAD, now=self._now, poke=self._poke,
+            gone=lambda peer, type_: self.book.reject(peer, type_, self._now()),
         )  # fmt: skip
+        self._others = Others(self.exchange, self.book, self.requests, self.inlet, self._hear)
         self.fabric = plan.fabric(node, self._needed)
         self.bad: dict[str, int] = {}
         """How often frames of other routers broke the rules, by the code."""
@@ -170,6 +173,7 @@ class RunningConnector:
     async def stop(self) -> None:
         """Say goodbye; what no other router has taken by now is given up, and reported, unless it is on disk."""
         self._router.join(None)
+        self.exchange.hurry(self._now())
         if self._outbox is None:
             for name in list(self.exchange.peers):
                 self.exchange.forget(name, f"node {self._node.name!r} stopped")
@@ -296,19 +300,19 @@ class RunningConnector:
 
     def on_up(self, node: str, incarnation: int) -> None:
         """See :class:`~edri_sim.links.fabric.Endpoint`."""
-        now = self._now()
         self._greeted = True
-        self.exchange.up(node, incarnation, now)
-        self.book.up(node, incarnation, now)
+        self._others.up(node, incarnation, self._now())
         self._poke()
 
     def on_down(self, node: str, left: bool) -> None:
         """See :class:`~edri_sim.links.fabric.Endpoint`."""
-        self.exchange.down(node)
-        self.book.down(node)
-        if left:
-            self.exchange.forget(node, f"node {node!r} has left")
-            self.book.forget(node)
+        self._others.down(node, self._now(), left=left)
+        self._poke()
+
+    def on_barred(self, node: str, type_: str) -> None:
+        """See :class:`~edri_sim.links.fabric.Endpoint`."""
+        if self._others.barred(node, type_):
+            self._log.error("the switch does not let %s pass to node %s", type_, node)
         self._poke()
 
     def on_room(self) -> None:
@@ -395,4 +399,4 @@ class RunningConnector:
 
 
 def _holds(peer: Peer) -> bool:
-    return any(out.events for out in peer.sends.values())
+    return bool(peer.kept) or any(out.events for out in peer.sends.values())

@@ -13,14 +13,27 @@ from edri_sim.events import EventType
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import CONTROL, Delivered, Item, Payload
 from edri_sim.links.flow.receive import ReceiveLane
-from edri_sim.links.frames import CANCEL, ERROR, HANDLED_WANTED, NOTIFY, REDELIVERED, REPLY, REQUEST, Data
+from edri_sim.links.frames import (
+    CANCEL,
+    ERROR,
+    HANDLED_WANTED,
+    NOT_ALLOWED,
+    NOTIFY,
+    REDELIVERED,
+    REPLY,
+    REQUEST,
+    Data,
+)
 from edri_sim.links.permissions import Permissions
-from edri_sim.links.requests import Requests, encode_failure
+from edri_sim.links.requests import STOPPED, Requests, encode_failure
 from edri_sim.routing.router import Router
 from edri_sim.trace import Trace
 
-UNKNOWN_TYPE, BAD_PAYLOAD, NOT_ALLOWED, EXPIRED = "unknown type", "bad payload", "not allowed", "expired"
-"""Why an event is rejected; its sender is told."""
+UNKNOWN_TYPE, BAD_PAYLOAD, EXPIRED, TOO_MANY_LIVES = "unknown type", "bad payload", "expired", "too many lives"
+"""Why an event is rejected, beside ``NOT_ALLOWED`` and ``STOPPED``; its sender is told."""
+
+MOST_LIVES = 1_000
+"""Lives of a router that its events may come from: those before its present one that a durable outbox has kept."""
 
 Key = tuple[str, int, int]
 """A request from elsewhere: node, incarnation and number."""
@@ -58,17 +71,22 @@ class _Answer:
 
     def set_result(self, result: Any, /) -> None:
         """Send the reply."""
+        name, largest = self._entry.name, self._inlet.largest
         try:
             payload = self._entry.reply_codec.encode(result)
         except CodecError as error:
-            self.set_exception(BadReply(f"{self._entry.name}: the reply cannot be sent: {error}"))
+            self.set_exception(BadReply(f"{name}: the reply cannot be sent: {error}"))
+            return
+        if len(payload) > largest:
+            text = f"{name}: the reply is {len(payload)} bytes, and at most {largest} travel between routers"
+            self.set_exception(BadReply(text))
             return
         self._end(REPLY, payload)
 
     def set_exception(self, exception: BaseException, /) -> None:
         """Send the error."""
         error = exception if isinstance(exception, RequestError) else RequestError(str(exception))
-        self._end(ERROR, encode_failure((error.code, str(error.args[0]), error.details())), error)
+        self._end(ERROR, encode_failure(error, self._inlet.largest), error)
 
     def _end(self, kind: int, payload: bytes, error: RequestError | None = None) -> None:
         self._done = True
@@ -105,14 +123,18 @@ class _Countdown:
 
 
 class Inlet:
-    """Hands what other routers send to this one's router, and their replies to its requests."""
+    """Hands what other routers send to this one's router, and their replies to its requests.
+
+    ``largest`` is the bytes of a reply that travel.
+    """
 
     def __init__(
         self, router: Router, exchange: Exchange, requests: Requests, trace_: Trace, component: int, *,
-        permissions: Permissions, now: Callable[[], float], poke: Callable[[], None],
+        permissions: Permissions, largest: int, now: Callable[[], float], poke: Callable[[], None],
         gone: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self.exchange = exchange
+        self.largest = largest
         self._router = router
         self._requests = requests
         self._trace = trace_
@@ -121,7 +143,7 @@ class Inlet:
         self._now = now
         self._poke = poke
         self._gone = gone
-        self._origins: dict[tuple[str, int], Origin] = {}
+        self._origins: dict[str, dict[int, Origin]] = {}
         self._serving: dict[Key, Envelope] = {}
         self._kinds: dict[int, Callable[[Delivered], None]] = {
             NOTIFY: self._notification, REQUEST: self._request, REPLY: self._reply, ERROR: self._error,
@@ -142,34 +164,44 @@ class Inlet:
         """The event with its envelope; None if it was rejected."""
         data = news.data
         entry = self._router.types.by_name.get(data.type)
-        if entry is None:
-            news.lane.reject(data.seq, UNKNOWN_TYPE)
-            return None
-        permissions = self._permissions
-        if permissions and not permissions.allows(news.peer, "publish", data.type):
-            news.lane.reject(data.seq, NOT_ALLOWED)
+        origin = self._origin(news.peer, data.origin)
+        reason = self._against(news, entry, origin)
+        if reason or entry is None or origin is None:
+            news.lane.reject(data.seq, reason)
             return None
         try:
             event = entry.codec.decode(data.payload)
-        except CodecError as error:
-            news.lane.reject(data.seq, f"{BAD_PAYLOAD}: {error}"[:64])
+        except Exception as error:  # A class of the user's may raise anything while it is made.
+            news.lane.reject(data.seq, f"{BAD_PAYLOAD}: {error}")
             return None
-        envelope = self._router.admit(entry, event, self._origin(news.peer, data.origin), data.event, deadline)
+        envelope = self._router.admit(entry, event, origin, data.event, deadline)
         envelope.redelivered = bool(news.flags & REDELIVERED)
         if self._trace.record is not None:
             self._trace.record(trace.DELIVERED, self._component, envelope, self._trace.detail(news.peer))
         return envelope
 
+    def _against(self, news: Delivered, entry: EventType | None, origin: Origin | None) -> str:
+        """Why an event can't be taken, whatever is in it; empty if it can."""
+        if self._router.table.closed:
+            return STOPPED
+        if entry is None:
+            return UNKNOWN_TYPE
+        if self._permissions and not self._permissions.allows(news.peer, "publish", entry.name):
+            return NOT_ALLOWED
+        return "" if origin is not None else TOO_MANY_LIVES
+
     def names(self, peer: str, item: Item) -> tuple[int, int]:
         """How the trace numbers the origin and the type of what another router sent."""
         entry = self._router.types.by_name.get(item.type)
-        return (0, 0) if entry is None else self._trace.names(self._origin(peer, item.origin), entry)
+        origin = self._origin(peer, item.origin)
+        return (0, 0) if entry is None or origin is None else self._trace.names(origin, entry)
 
-    def _origin(self, node: str, incarnation: int) -> Origin:
-        key = (node, incarnation)
-        origin = self._origins.get(key)
-        if origin is None:
-            origin = self._origins[key] = Origin(node, incarnation)
+    def _origin(self, node: str, incarnation: int) -> Origin | None:
+        """One life of a router; None if it claims to have had more than can be."""
+        lives = self._origins.setdefault(node, {})
+        origin = lives.get(incarnation)
+        if origin is None and len(lives) < MOST_LIVES:
+            origin = lives[incarnation] = Origin(node, incarnation)
         return origin
 
     def _notification(self, news: Delivered) -> None:
@@ -211,7 +243,7 @@ class Inlet:
         if entry is not None and entry.kind != "request":
             lane.reject(data.seq, UNKNOWN_TYPE)
             return
-        if data.remaining <= 0:
+        if not 0 < data.remaining < math.inf:
             lane.reject(data.seq, EXPIRED)
             return
         envelope = self._envelope(news, self._now() + data.remaining)
@@ -256,8 +288,16 @@ class Inlet:
 
     def restarted(self, peer: str, incarnation: int) -> None:
         """A router began a new life: nobody waits any more for what its former lives have asked."""
-        for key, envelope in [(key, e) for key, e in self._serving.items() if key[0] == peer and key[1] < incarnation]:
-            self._serving.pop(key, None)
-            self._router.cancel(envelope)
-        for key_ in [key for key in self._origins if key[0] == peer]:
-            del self._origins[key_]
+        self._cancel_all([key for key in self._serving if key[0] == peer and key[1] < incarnation])
+        self._origins.pop(peer, None)
+
+    def left(self, peer: str) -> None:
+        """A router has left for good: nobody waits any more for what it has asked."""
+        self._cancel_all([key for key in self._serving if key[0] == peer])
+        self._origins.pop(peer, None)
+
+    def _cancel_all(self, keys: list[Key]) -> None:
+        for key in keys:
+            envelope = self._serving.pop(key, None)
+            if envelope is not None:
+                self._router.cancel(envelope)

@@ -16,13 +16,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from edri_sim.links.frames import Digest, Interest, InterestGet, InterestSay, RawFrame, Wish, encode
+from edri_sim.links.frames import BadFrame, Digest, Interest, InterestGet, InterestSay, RawFrame, Wish, encode
 
 FIRST_REPEAT, LAST_REPEAT = 0.2, 5.0
 """Seconds until unanswered wishes are repeated: at first, and at most; they double."""
 
 DIGEST_EVERY = 5.0
 """Seconds between two digests to a router whose wishes one knows."""
+
+MOST_TYPES = 10_000
+"""Types that a router may send: one that says more is not listened to."""
 
 _schema = msgspec.msgpack.Encoder(order="sorted").encode
 _read_schema = msgspec.msgpack.Decoder().decode
@@ -71,6 +74,10 @@ class Other:
         self.wants: dict[str, Interest] = {}
         self.unfit: dict[str, str] = {}
         """Of what it wants, the types in whose schemas it can't have them, with the reasons."""
+        self.barred: dict[str, None] = {}
+        """Types that do not get through to it, for as long as it is present."""
+        self.refuses: dict[str, str] = {}
+        """Of what we want of it, the types that we can't have, with the reasons."""
         self.answered = -1
         """The revision of our wishes that it has answered."""
         self.counter = 0
@@ -81,6 +88,11 @@ class Other:
         self.told: dict[str, Interest] = {}
         self.told_counter = 0
         self.digest_at = math.inf
+
+    def rest(self) -> None:
+        """Nothing is to be said to it for now."""
+        self.reachable = False
+        self.repeat = self.digest_at = math.inf
 
 
 class InterestBook:
@@ -132,7 +144,10 @@ class InterestBook:
 
     def subscribers(self, type_: str) -> tuple[str, ...]:
         """The routers that want a type that we send, in a schema that fits."""
-        return tuple(name for name, other in self.others.items() if type_ in other.wants and type_ not in other.unfit)
+        return tuple(
+            name for name, other in self.others.items()
+            if type_ in other.wants and type_ not in other.unfit and type_ not in other.barred
+        )  # fmt: skip
 
     def asked(self, type_: str) -> bool:
         """Whether a type is among our wishes, and all who can be reached have answered since."""
@@ -151,6 +166,14 @@ class InterestBook:
         self._frames.append(("", encode(self._get("", ()))))
         for other in self.others.values():
             if other.reachable:
+                self._expect(other, now)
+
+    def _revise(self, now: float) -> None:
+        """Have something to say to a router that only an answer to this very question shows to have arrived."""
+        self.revision += 1
+        for other in self.others.values():
+            if other.reachable:
+                self._frames.append((other.name, encode(self._get(other.name, other.unfit.items()))))
                 self._expect(other, now)
 
     def own_changed(self, now: float) -> None:
@@ -174,8 +197,8 @@ class InterestBook:
             return
         other.reachable = True
         other.pause = FIRST_REPEAT
-        self._frames.append((name, encode(self._get(name, other.unfit.items()))))
-        self._expect(other, now)
+        other.barred = {}
+        self._ask_again(other, now)
         if other.revision >= 0:
             self._plan_digest(other, now)
 
@@ -183,21 +206,35 @@ class InterestBook:
         """A router can't be reached; what it wants is still wanted."""
         other = self.others.get(name)
         if other is not None:
-            other.reachable = False
-            other.repeat = other.digest_at = math.inf
+            other.rest()
+
+    def wanted_by(self, name: str) -> bool:
+        """Whether a router wants anything of us."""
+        other = self.others.get(name)
+        return other is not None and bool(other.wants)
 
     def forget(self, name: str) -> None:
         """A router has left for good, and wants nothing any more."""
         other = self.others.pop(name, None)
-        if other is not None and other.wants:
+        if other is not None:
+            other.rest()
             self._news.append(Changed(name, tuple(other.wants)))
 
-    def reject(self, name: str, type_: str) -> None:
+    def reject(self, name: str, type_: str, now: float) -> None:
         """A router does not want a type that it was taken to want: believe it, and ask what else has changed."""
         other = self.others.get(name)
         if other is not None and other.wants.pop(type_, None) is not None:
             self._news.append(Changed(name, (type_,)))
-            self._ask_again(other)
+            self._ask_again(other, now)
+
+    def bar(self, name: str, type_: str) -> bool:
+        """A type does not get through to a router, as long as it is present; whether that is new."""
+        other = self.others.get(name)
+        if other is None or type_ in other.barred or type_ not in self.wishes:
+            return False
+        other.barred[type_] = None
+        self._news.append(Changed(name, (type_,)))
+        return True
 
     def tick(self, now: float) -> None:
         """Repeat what was not answered, and send the digests that are due."""
@@ -205,8 +242,8 @@ class InterestBook:
             _, _, other = heappop(self._wakes)
             if other.repeat <= now:
                 other.pause = min(other.pause * 2, LAST_REPEAT)
-                self._ask_again(other)
-                self._expect(other, now)
+                other.repeat = math.inf
+                self._ask_again(other, now)
             if other.digest_at <= now:
                 self._frames.append((other.name, encode(self._digest(other))))
                 self._plan_digest(other, now, again=True)
@@ -218,16 +255,26 @@ class InterestBook:
         self._handlers[raw.number](raw.open(), now)
 
     def _on_get(self, get: InterestGet, now: float) -> None:
+        if len(get.wishes) > MOST_TYPES:
+            text = f"router {get.src!r} says that it sends {len(get.wishes)} types: at most {MOST_TYPES} may be"
+            raise BadFrame("too_many_types", text)
         other = self._other(get.src, get.incarnation)
         if other is None or get.revision < other.revision:
             return
-        for type_, reason in get.refused:
-            self._news.append(Refused(other.name, type_, reason, True))
+        if get.dst:
+            self._note_refused(other, dict(get.refused))
         other.wishes = {wish.type: wish.fingerprint for wish in get.wishes}
         other.revision = get.revision
         other.told = self._entries(other)
         self._say(other, list(other.told.values()), full=True)
         self._plan_digest(other, now)
+
+    def _note_refused(self, other: Other, refused: dict[str, str]) -> None:
+        """Report each type of our own once that another can't send us."""
+        former, other.refuses = other.refuses, {type_: refused[type_] for type_ in refused if self._wanted(type_)}
+        for type_, reason in other.refuses.items():
+            if former.get(type_) != reason:
+                self._news.append(Refused(other.name, type_, reason, True))
 
     def _on_say(self, say: InterestSay, now: float) -> None:
         other = self._other(say.src, say.incarnation)
@@ -235,7 +282,7 @@ class InterestBook:
             return
         if not say.full and say.counter != other.counter + 1:
             if say.counter > other.counter:
-                self._ask_again(other)
+                self._ask_again(other, now)
             return
         other.counter = say.counter
         before = dict(other.wants)
@@ -252,8 +299,7 @@ class InterestBook:
         if say.full:
             self._news.append(Answered(other.name))
         if refused:
-            self._ask_again(other)
-            self._expect(other, now)
+            self._revise(now)
 
     def _learn(self, other: Other, entry: Interest) -> bool:
         """Take one entry; False if it does not fit, and that was not known before."""
@@ -262,7 +308,7 @@ class InterestBook:
         if not entry.wanted or entry.type not in self.wishes:
             return True
         other.wants[entry.type] = entry
-        reason = "" if entry.schema is None else self._fits(entry.type, _read_schema(entry.schema))
+        reason = "" if entry.schema is None else self._misfit(entry.type, entry.schema)
         if not reason:
             return True
         other.unfit[entry.type] = reason
@@ -270,14 +316,20 @@ class InterestBook:
             self._news.append(Refused(other.name, entry.type, reason, False))
         return reason == former
 
+    def _misfit(self, type_: str, schema: msgspec.Raw) -> str:
+        try:
+            theirs = _read_schema(schema)
+        except (msgspec.MsgspecError, RecursionError, ValueError, TypeError):
+            return "its schema cannot be read"
+        return self._fits(type_, theirs)
+
     def _on_digest(self, digest: Digest, now: float) -> None:
         other = self._other(digest.src, digest.incarnation)
         if other is None:
             return
         known = (self.revision, other.counter, _digest_of(other.wants.values()))
         if (digest.revision, digest.counter, digest.digest) != known:
-            self._ask_again(other)
-            self._expect(other, now)
+            self._ask_again(other, now)
 
     # Frames out
 
@@ -285,9 +337,11 @@ class InterestBook:
         wishes = [Wish(type_, fingerprint) for type_, fingerprint in self.wishes.items()]
         return InterestGet(dst, self.node, 0, "", self.incarnation, self.revision, wishes, list(refused))
 
-    def _ask_again(self, other: Other) -> None:
-        if other.reachable:
+    def _ask_again(self, other: Other, now: float) -> None:
+        """Ask what it wants, and again until it answers; not while it is asked already, however often that is said."""
+        if other.reachable and other.repeat == math.inf:
             self._frames.append((other.name, encode(self._get(other.name, other.unfit.items()))))
+            self._expect(other, now)
 
     def _say(self, other: Other, entries: list[Interest], *, full: bool) -> None:
         say = InterestSay(
@@ -320,10 +374,14 @@ class InterestBook:
             former, other = other, Other(name, incarnation)
             self.others[name] = other
             if former is not None:
-                other.wants = former.wants  # Until it has said otherwise: what is published meanwhile is held for it.
+                former.rest()
+                # Until it has said otherwise: what is published meanwhile is held for it.
+                other.wants, other.unfit = former.wants, former.unfit
         return other
 
     def _expect(self, other: Other, now: float) -> None:
+        if other.repeat != math.inf:
+            return
         other.repeat = now + other.pause
         heappush(self._wakes, (other.repeat, self._ticket(), other))
 

@@ -19,8 +19,28 @@ from edri_sim.routing.router import Router
 Failure = tuple[str, str, dict[str, str]]
 """An error as it travels: its code, message and details."""
 
-encode_failure = msgspec.msgpack.Encoder().encode
-decode_failure = msgspec.msgpack.Decoder(Failure).decode
+_encode_failure = msgspec.msgpack.Encoder().encode
+_decode_failure = msgspec.msgpack.Decoder(Failure).decode
+
+STOPPED = "its node stops"
+"""Why a router that is about to leave rejects what still comes: a request may go to another."""
+
+
+def encode_failure(error: RequestError, largest: int) -> bytes:
+    """An error as it travels, in at most ``largest`` bytes: what is too long of its texts is left out of the middle.
+
+    They need not be valid Unicode: the name of a file may be in them.
+    """
+    details = error.details()
+    most = largest // (8 * (len(details) + 1))  # A character that has to be escaped takes up to 6 bytes.
+    fitted = {name: _fit(text, most) for name, text in details.items()}
+    return _encode_failure((error.code, _fit(str(error.args[0]), most), fitted))
+
+
+def _fit(text: str, most: int) -> str:
+    if len(text) > most:
+        text = f"{text[: most // 2]} [...] {text[-most // 2 :]}"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class _Abroad:
@@ -153,7 +173,7 @@ class Requests:
         envelope = pending.envelope
         try:
             value = envelope.type.reply_codec.decode(payload)
-        except CodecError as error:
+        except Exception as error:  # A class of the user's may raise anything while it is made.
             self._router.fail(envelope, BadReply(f"{envelope!r}: {error}"))
         else:
             self._router.reply(envelope, value)
@@ -165,7 +185,7 @@ class Requests:
             return
         envelope = pending.envelope
         try:
-            error: RequestError = request_error(*decode_failure(payload))
+            error: RequestError = request_error(*_decode_failure(payload))
         except (msgspec.MsgspecError, TypeError) as problem:
             error = BadReply(f"{envelope!r}: the error from node {peer!r} cannot be read: {problem}")
         if isinstance(error, NoRoute):
@@ -189,7 +209,9 @@ class Requests:
         if pending is None:
             return
         pending.accepted = True
-        if rejected is not None:
+        if rejected == STOPPED:
+            self.returned(pending.envelope, was_sent=False)
+        elif rejected is not None:
             self._take(number)
             label = pending.abroad.label
             self._router.fail(pending.envelope, BadEvent(f"{pending.envelope!r}: {label} rejects it: {rejected}"))
@@ -198,9 +220,24 @@ class Requests:
 
     def restarted(self, peer: str) -> None:
         """A router began a new life: what its former one had been given will not be answered."""
-        for pending in [pending for pending in self._pending.values() if pending.abroad.peer == peer]:
-            if pending.accepted and pending.envelope.type.ack != "handled":
+        for pending in self._accepted_by(peer):
+            if pending.envelope.type.ack != "handled":
                 self.returned(pending.envelope, was_sent=True)
+
+    def left(self, peer: str) -> None:
+        """A router has left for good: what it had been given will not be answered."""
+        for pending in self._accepted_by(peer):
+            self.returned(pending.envelope, was_sent=True)
+        self._abroad.pop(peer, None)
+
+    def barred(self, peer: str, type_: str) -> None:
+        """Requests of a type do not get through to a router: should they end without another, their error says so."""
+        for pending in self._pending.values():
+            if pending.abroad.peer == peer and pending.envelope.type.name == type_:
+                pending.envelope.note = f"; the switch does not let it pass to node {peer!r}"
+
+    def _accepted_by(self, peer: str) -> list[_Pending]:
+        return [pending for pending in self._pending.values() if pending.accepted and pending.abroad.peer == peer]
 
     def returned(self, envelope: Envelope, *, was_sent: bool) -> None:
         """A request will not be delivered (again): ask somebody else if that can do no harm."""

@@ -322,7 +322,8 @@ class Router:
     def _no_route(self, envelope: Envelope) -> NoRoute:
         return NoRoute(
             f"{envelope.subject}: nobody provides it, and nobody came to provide it within"
-            f" {min(self._grace, envelope.deadline - envelope.created):.3g} s; start a manager with a handler for it"
+            f" {min(self._grace, envelope.deadline - envelope.created):.3g} s"
+            f"{envelope.note or '; start a manager with a handler for it'}"
         )
 
     def dead_letter(self, envelope: Envelope, reason: str, where: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from edri_sim import Node
+from edri_sim import Node, NoRoute
 from edri_sim.links.stream import DEAD_AFTER
 from tests.realtime.pair import AskLeft, AskRight, Shout
 from tests.realtime.programs import PAIR, PATIENCE, Program, edri, free_address, gone, running
@@ -185,7 +185,7 @@ def test_a_node_does_only_what_it_may(tmp_path: Path) -> None:
 
     async def shout(tester: Node) -> None:
         await tester.subscribed(Shout)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(NoRoute, match="the switch does not let it pass to node 'left'"):
             await tester.request(Shout("Hi"), timeout=0.5)
 
     with running(hub, left):

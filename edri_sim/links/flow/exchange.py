@@ -27,6 +27,7 @@ from edri_sim.links.frames import (
     HANDLED_WANTED,
     REDELIVERED,
     Ack,
+    BadFrame,
     Data,
     Frame,
     RawFrame,
@@ -34,6 +35,9 @@ from edri_sim.links.frames import (
     Sync,
     encode,
 )
+
+MOST_PEERS = 50_000
+"""Routers that are listened to; more are no more than names that somebody makes up."""
 
 Encoded = bytes
 Ready = tuple[str, Encoded]
@@ -72,6 +76,8 @@ class Exchange:
         self.learn_life = self._lives.learn
         self.admit = self._lives.admit
         self.forget = self._lives.forget
+        self.refuse = self._lives.refuse
+        self.drop = self._holdings.drop
         self.restore = self._lives.restore
         self.settle_handled = answers.handled
         self.peer = self._holdings.peer
@@ -213,6 +219,14 @@ class Exchange:
 
     # Receiving
 
+    def hurry(self, now: float) -> None:
+        """Acknowledge at once whatever has come and was not acknowledged yet."""
+        for peer in self.peers.values():
+            for lane in peer.receives.values():
+                if lane.due < math.inf:
+                    lane.hurry(now)
+                    self._holdings.touch(peer)
+
     def receive(self, raw: RawFrame, now: float) -> None:
         """Take a frame about a flow.
 
@@ -220,6 +234,8 @@ class Exchange:
             BadFrame: it breaks the rules; nothing of it is taken.
         """
         frame = raw.open()
+        if len(self.peers) >= MOST_PEERS and frame.src not in self.peers:
+            raise BadFrame("too_many_sources", f"a frame from {frame.src!r}, after those of {MOST_PEERS} others")
         peer = self._holdings.peer(frame.src)
         self._holdings.touch(peer)
         self._handlers[type(frame)](peer, frame, raw.flags, now)

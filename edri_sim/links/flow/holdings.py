@@ -25,6 +25,7 @@ class Holdings:
         self.dirty: dict[Peer, None] = {}
         self._durable = outbox is not None
         self._outbox = incarnation if outbox is None else outbox
+        self._generation = 1
         self._changes: list[Change] = []
         self._moved: dict[Peer, None] = {}
 
@@ -40,6 +41,21 @@ class Holdings:
         if peer is None:
             peer = self.peers[name] = Peer(name)
         return peer
+
+    def drop(self, name: str) -> bool:
+        """Keep nothing of a router that can't be reached, unless something is held for it; whether that was done.
+
+        What it has of the flows to it may be known there still: those that begin later must not be taken for them.
+        """
+        peer = self.peers.get(name)
+        if peer is None:
+            return True
+        if peer.reachable or peer.kept or any(out.events or out.durable for out in peer.sends.values()):
+            return False
+        self._generation = max([self._generation, *[out.generation + 1 for out in peer.sends.values()]])
+        self.dirty.pop(peer, None)
+        del self.peers[name]
+        return True
 
     def touch(self, peer: Peer) -> None:
         """There may be something to send to a router."""
@@ -77,8 +93,9 @@ class Holdings:
 
     # Rows
 
-    def begin(self, peer: Peer, lane: int, generation: int = 1) -> Outgoing:
-        """Begin a flow on a lane, in place of the one that was there."""
+    def begin(self, peer: Peer, lane: int, generation: int = 0) -> Outgoing:
+        """Begin a flow on a lane, in place of the one that was there; of the first generation unless one is given."""
+        generation = generation or self._generation
         durable = self._durable and lane == EVENTS
         send = SendLane(committed=0 if durable else math.inf)
         outbox = self._outbox if durable else self.incarnation

@@ -63,6 +63,14 @@ class Lives:
                 self._holdings.give_up(peer, out, row, "unsubscribed")
         self._holdings.touch(peer)
 
+    def refuse(self, name: str, type_: str, reason: str) -> None:
+        """Give up what is for a router of one type, none of which has got through."""
+        peer = self._holdings.peer(name)
+        for out, row in peer.in_order(lambda out: out.lane == EVENTS):
+            if row.item.type == type_:
+                self._holdings.give_up(peer, out, row, reason, sends=0)
+        self._holdings.touch(peer)
+
     def forget(self, name: str, reason: str) -> None:
         """A router has left for good: give up what is for it."""
         peer = self._holdings.peers.get(name)

@@ -12,11 +12,7 @@ from edri_sim.envelope import Envelope
 from edri_sim.events import EventType
 from edri_sim.links.fabric import Fabric
 from edri_sim.links.flow.exchange import Exchange
-from edri_sim.links.flow.items import (
-    Flow,
-    Item,
-    Limits,
-)
+from edri_sim.links.flow.items import Flow, Item, Limits
 from edri_sim.links.flow.peer import Peer
 from edri_sim.links.frames import MAX_FRAME, BadFrame, Digest, InterestGet, InterestSay, RawFrame
 from edri_sim.links.inlet import Inlet

@@ -13,10 +13,11 @@ from edri_sim.host import current_host
 from edri_sim.links.connector import Connector, RunningConnector
 from edri_sim.links.fabric import Hub, HubPort
 from edri_sim.links.flow.items import Limits
+from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.switch import Switch, SwitchConfig
 from edri_sim.links.tcp import Credentials, switch_lines
-from edri_sim.node import PartFactory, part
+from edri_sim.node import PartFactory
 from tests.worlds import until
 
 
@@ -56,9 +57,10 @@ class Cluster:
         self, name: str, *parts: PartFactory, limits: Limits | None = None, permissions: Permissions | None = None,
         token: str = "", max_frame: int = 1 << 20, **settings: Any,
     ) -> Node:  # fmt: skip
-        uplink = part(
-            Connector, self._fabric(name, token, max_frame), limits=limits, permissions=permissions, max_frame=max_frame
-        )
+        def uplink(outbox: DurableOutbox | None) -> Connector:
+            fabric = self._fabric(name, token, max_frame)
+            return Connector(fabric, outbox=outbox, limits=limits, permissions=permissions, max_frame=max_frame)
+
         return Node(name, *parts, uplink=uplink, **settings)
 
     def _fabric(self, name: str, token: str, max_frame: int) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ class Note(Notification):
     number: int
 
 
-@event
+@event(name="system.Ask")
 class Ask(Request[int]):
     """Answered with its number; handled once at most, whatever happens."""
 
@@ -31,7 +31,7 @@ class Ask(Request[int]):
     number: int
 
 
-@event(idempotent=True)
+@event(name="system.AskAgain", idempotent=True)
 class AskAgain(Request[int]):
     """As Ask, but another provider may be asked when the first is lost."""
 

@@ -19,7 +19,6 @@ NODE, SWITCH = ("o", "#dbeaf5", "#0072B2"), ("s", "#fff4cc", "#b58900")
 UP, DOWN, UNKNOWN = "#009E73", "#D55E00", "#9aa0a6"
 _MANY = 40
 """Nodes above which labels are small, and figures on the lines are left out."""
-
 _JOINS = (LastingLinkFault.join, OneWay.join)
 _ROOM = 0.4
 """How far the picture reaches above and below its middle, at least."""
@@ -88,14 +87,16 @@ def _places(topology: Topology, graph: nx.Graph) -> dict[str, Point]:
     if not switches:
         return {name: (float(x), float(y)) for name, (x, y) in nx.circular_layout(graph).items()}
     inner = 0.0 if len(switches) == 1 else 0.35
-    return {**_on_circle(switches, inner), **_on_circle(ring, 1.0)}
+    # Turned, so that no node sees two switches in one line: its link to the far one would hide that to the near one.
+    turn = math.pi / (2 * max(1, len(ring)))
+    return {**_on_circle(switches, inner, turn), **_on_circle(ring, 1.0)}
 
 
-def _on_circle(names: list[str], radius: float) -> dict[str, Point]:
+def _on_circle(names: list[str], radius: float, turn: float = 0.0) -> dict[str, Point]:
     step = 2 * math.pi / max(1, len(names))
+    angles = [math.pi - turn - place * step for place in range(len(names))]
     return {
-        name: (radius * math.cos(math.pi - place * step), radius * math.sin(math.pi - place * step))
-        for place, name in enumerate(names)
+        name: (radius * math.cos(angle), radius * math.sin(angle)) for name, angle in zip(names, angles, strict=True)
     }
 
 

@@ -14,6 +14,8 @@ from edri_sim.viz.theme import FAINT, GRID, INK, PAPER, axes, title
 
 _WIDE, _HIGH = 4.5, 0.95
 """The distance of columns and of rows; a unit of the axes is an inch where the figure is ours."""
+_APART = 1.35
+"""The distance of rows where there are several nodes, whose frames and names need room."""
 _BOX_WIDE, _BOX_HIGH = 2.15, 0.68
 _TITLE = 0.3
 
@@ -29,7 +31,7 @@ def draw_flows(ax: Axes | None, run: Run, topology: Topology | None = None) -> A
     Without axes a figure is made that is large enough for all components.
     """
     counts = flows(run)
-    at = {name: (x * _WIDE, y * _HIGH) for name, (x, y) in places(counts).items()}
+    at = _points(counts)
     modes = pool_modes(topology) if topology is not None else {}
     (left, right), (low, high) = _limits(at)
     ax = axes(ax, right - left, high - low + _TITLE)
@@ -44,6 +46,13 @@ def draw_flows(ax: Axes | None, run: Run, topology: Topology | None = None) -> A
     ax.set_ylim(low, high)
     title(ax, "Who sends what to whom")
     return ax
+
+
+def _points(counts: Mapping[Flow, int]) -> dict[str, Point]:
+    at = places(counts)
+    nodes = dict.fromkeys(name.partition("/")[0] for name in at if name != OUTSIDE)
+    high = _HIGH if len(nodes) <= 1 else _APART
+    return {name: (x * _WIDE, y * high) for name, (x, y) in at.items()}
 
 
 def _by_pair(counts: Mapping[Flow, int]) -> dict[tuple[str, str], list[str]]:

@@ -23,6 +23,8 @@ SECTIONS = {
     "00-start-here.ipynb": ["The one idea", "A first run", "The map", "How to run them"],
     "01-hello-events.ipynb": ["Declare an event", "What cannot travel", "When something goes wrong", "The trace"],
     "02-managers-and-workers.ipynb": ["Three modes", "Measured", "Simulated", "When the queue is full"],
+    "06-many-routers.ipynb": ["Three nodes", "Interest", "share the work", "Local first", "Two switches"],
+    "07-an-outage.ipynb": ["A cut link", "The switch dies", "exactly once", "The receiver dies", "The sender dies"],
 }
 LAST_SECTION = "## Try it yourself"
 LARGE = 300_000
@@ -262,6 +264,28 @@ WRONG: dict[str, list[tuple[str, str, str]]] = {
         ("exercise-2", "at_most = 4", "For how long does each job hold the lock"),
         ("exercise-3", "policy, length = drop_newest, 20", "s old when it was shown"),
         ("exercise-3", "policy, length = drop_oldest, 20", "s old when it was shown"),
+    ],
+    "06-many-routers.ipynb": [
+        ("exercise-1", "each = 30", "would be a notification"),
+        ("exercise-1", "each = 10", "you say 10"),
+        ("exercise-2", "class Ledger(Manager): ...", "Not done yet: nobody but mail wants Sold"),
+        (
+            "exercise-2",
+            "class Ledger(Manager):\n    @handles\n    async def sold(self, event: Sold) -> None:\n"
+            "        entries.append('sold')",
+            "the ledger has 10 entries: ['sold',",
+        ),
+    ],
+    "07-an-outage.ipynb": [
+        ("exercise-1", "waiting = 20", "you say 20"),
+        ("exercise-2", "protection = dict.fromkeys(protection, 'nothing')", "receiver is killed, with nothing"),
+        ("exercise-2", "protection = dict.fromkeys(protection, 'handled')", "nothing is missing even without handled"),
+        ("exercise-2", "protection = dict.fromkeys(protection, 'tape')", "'tape' is no protection"),
+        (
+            "exercise-2",
+            "protection = dict(zip(protection, ['nothing', 'handled', 'handled']))",
+            "when the sender is killed while the line is cut, with handled",
+        ),
     ],
 }
 

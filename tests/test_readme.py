@@ -1,4 +1,4 @@
-"""The README's example is run as it stands there."""
+"""The README's examples are run as they stand there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_example_runs_and_prints_what_it_says(tmp_path: Path) -> None:
-    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+HELLO, MACHINES = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def printed(example: str, tmp_path: Path) -> list[str]:
+    """What an example prints; nothing else may come of it."""
     script = tmp_path / "example.py"
     script.write_text(example, encoding="utf-8")
     done = subprocess.run(
@@ -24,6 +27,14 @@ def test_the_example_runs_and_prints_what_it_says(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    lines = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_the_example_runs_and_prints_what_it_says(tmp_path: Path) -> None:
+    lines = printed(HELLO, tmp_path)
     assert lines[:2] == ["Hello, guest 0! Hello, guest 7!"] * 2
     assert lines[2].startswith("simulated, seed 7: 0.200 s, 8 events")
+
+
+def test_what_is_said_to_another_machine_arrives_across_an_outage(tmp_path: Path) -> None:
+    assert printed(MACHINES, tmp_path) == ["True"]

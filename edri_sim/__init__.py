@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edri_sim.events import Tunnel as Tunnel
     from edri_sim.events import event as event
     from edri_sim.host import Host as Host
+    from edri_sim.links.reports import FlowGap as FlowGap
     from edri_sim.links.switch import Switch as Switch
     from edri_sim.managers.blocking import sleep as sleep
     from edri_sim.managers.manager import Manager as Manager
@@ -50,6 +51,7 @@ _HOME = {
     "DeadLetter": "edri_sim.routing.deadletter",
     "DeadlineExceeded": "edri_sim.errors",
     "EdriError": "edri_sim.errors",
+    "FlowGap": "edri_sim.links.reports",
     "HandlerError": "edri_sim.errors",
     "Host": "edri_sim.host",
     "Manager": "edri_sim.managers.manager",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -139,6 +141,13 @@ async def publish(simulation: Simulation, events: Iterable[Notification]) -> Non
 
 
 FIVE = [1, 2, 3, 4, 5]
+PAGE = Path(__file__).parents[2] / "docs" / "delivery.md"
+
+
+def test_each_case_of_the_page_names_its_tests_and_there_are_no_others() -> None:
+    named = re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8"))
+    here = [name for name in globals() if name.startswith("test_")][1:]
+    assert named == here
 
 
 @pytest.mark.parametrize(("durable", "arrive"), [(False, []), (True, FIVE)])

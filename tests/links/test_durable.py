@@ -233,3 +233,29 @@ def test_a_new_life_sends_what_may_have_arrived_again_and_it_counts_once_in_one_
     faults += [Crash("b", at=1.6, restart_after=3)] if both else []
     with Simulation(topology, seed=7, faults=faults) as simulation:
         simulation.run(main(simulation))
+
+
+def test_a_node_may_be_durable_then_not_and_durable_again(world: World, tmp_path: Path) -> None:
+    async def main() -> None:
+        pair = Pair(tmp_path)
+        number = 0
+        async with pair.b():
+            for durable in (True, False, True, True, False, True):
+                async with pair.a(durable=durable) as a:
+                    await a.subscribed(Note)
+                    await publish(a, [number + 1, number + 2])
+                    await a.settled()
+                    number += 2
+                    if durable:
+                        pair.cut()
+                        number += 1
+                        await a.notify(Note(number))
+                if durable:
+                    pair.heal()
+            async with pair.a() as a:
+                await a.subscribed(Note)
+                await until(lambda: len(pair.heard) == number)
+        assert sorted(pair.numbers) == list(range(1, number + 1))
+        assert not pair.reports.letters
+
+    world.run(main)

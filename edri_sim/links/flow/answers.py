@@ -71,8 +71,13 @@ class Answers:
     def _stale(self, peer: Peer, _: Outgoing, reset: Reset, now: float) -> None:
         self._lives.learn(peer.name, reset.now, now)
 
-    def _fenced(self, peer: Peer, _out: Outgoing, _reset: Reset, _now: float) -> None:
-        self._holdings.news.append(Fenced(peer.name))
+    def _fenced(self, peer: Peer, out: Outgoing, _: Reset, now: float) -> None:
+        # An outbox is as old as its first life: one without it, or another copy, may have come between. The newest
+        # life goes on; one that is fenced as itself has been followed by another.
+        if out.outbox < self._holdings.incarnation:
+            self._lives.renew(peer, out, now, own=True)
+        else:
+            self._holdings.news.append(Fenced(peer.name))
 
     def _unknown(self, peer: Peer, out: Outgoing, _: Reset, now: float) -> None:
         self._lives.renew(peer, out, now)

@@ -93,12 +93,15 @@ class Holdings:
 
     # Rows
 
-    def begin(self, peer: Peer, lane: int, generation: int = 0) -> Outgoing:
-        """Begin a flow on a lane, in place of the one that was there; of the first generation unless one is given."""
+    def begin(self, peer: Peer, lane: int, generation: int = 0, *, own: bool = False) -> Outgoing:
+        """Begin a flow on a lane, in place of the one that was there; of the first generation unless one is given.
+
+        ``own``: as a flow of this life, whatever the age of the outbox.
+        """
         generation = generation or self._generation
         durable = self._durable and lane == EVENTS
         send = SendLane(committed=0 if durable else math.inf)
-        outbox = self._outbox if durable else self.incarnation
+        outbox = self._outbox if durable and not own else self.incarnation
         out = peer.sends[lane] = Outgoing(lane, outbox, generation, send, durable=durable)
         send.reachable = peer.may_send(lane)
         self.moved(peer, out)

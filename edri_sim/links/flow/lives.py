@@ -114,12 +114,15 @@ class Lives:
             item.redelivered |= was_sent
             holdings.put(peer, peer.sends.get(lane) or holdings.begin(peer, lane), item, row)
 
-    def renew(self, peer: Peer, out: Outgoing, now: float) -> None:
-        """Begin the flow anew: its receiver knows nothing of it, or knows more than its sender."""
+    def renew(self, peer: Peer, out: Outgoing, now: float, *, own: bool = False) -> None:
+        """Begin the flow anew: its receiver knows nothing of it, or knows more than its sender.
+
+        ``own``: as a flow of this life, which no earlier one can fence.
+        """
         rows = out.send.in_doubt()
         for row in rows:
             self._holdings.release_row(peer, out, row)
-        fresh = self._holdings.begin(peer, out.lane, out.generation + 1)
+        fresh = self._holdings.begin(peer, out.lane, out.generation + 1, own=own)
         for row in rows:
             row.item.redelivered |= row.sends > 0
             self._holdings.put(peer, fresh, row.item, row)

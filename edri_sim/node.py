@@ -198,6 +198,8 @@ class Node:
         except BaseException:
             await self._stop_parts()
             raise
+        if context.router.table.uplink is not None:
+            context.router.table.uplink.ready()
 
     async def _open_outbox(self, host: Host) -> DurableOutbox | None:
         if not self._durable:

@@ -373,6 +373,11 @@ class RunningConnector:
         self.wish(envelope.type)
         return self.requests.send(envelope)
 
+    def ready(self) -> None:
+        """See :class:`~edri_sim.routing.uplink.Uplink`."""
+        self.book.ready(self._now())
+        self._poke()
+
     def interest_changed(self) -> None:
         """See :class:`~edri_sim.routing.uplink.Uplink`."""
         self.book.own_changed(self._now())

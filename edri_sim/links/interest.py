@@ -110,6 +110,7 @@ class InterestBook:
         self.others: dict[str, Other] = {}
         self.revision = 0
         self.wishes: dict[str, str] = {}
+        self._ready = False
         self._own = own
         self._wanted = wanted
         self._fits = fits
@@ -176,10 +177,20 @@ class InterestBook:
                 self._frames.append((other.name, encode(self._get(other.name, other.unfit.items()))))
                 self._expect(other, now)
 
+    def ready(self, now: float) -> None:
+        """This router's parts have started, and what it wants is all that it wants: answer those who have asked.
+
+        An answer before would read as "not wanted", and make the others give up what they hold for a new life.
+        """
+        self._ready = True
+        for other in self.others.values():
+            if other.revision >= 0:
+                self._answer(other, now)
+
     def own_changed(self, now: float) -> None:
         """What this router wants has changed: tell those whose wishes that concerns."""
         for other in self.others.values():
-            if other.revision < 0:
+            if other.revision < 0 or not self._ready:
                 continue
             entries = self._entries(other)
             changed = [entry for type_, entry in entries.items() if other.told.get(type_) != entry]
@@ -265,6 +276,10 @@ class InterestBook:
             self._note_refused(other, dict(get.refused))
         other.wishes = {wish.type: wish.fingerprint for wish in get.wishes}
         other.revision = get.revision
+        if self._ready:
+            self._answer(other, now)
+
+    def _answer(self, other: Other, now: float) -> None:
         other.told = self._entries(other)
         self._say(other, list(other.told.values()), full=True)
         self._plan_digest(other, now)
@@ -386,7 +401,7 @@ class InterestBook:
         heappush(self._wakes, (other.repeat, self._ticket(), other))
 
     def _plan_digest(self, other: Other, now: float, *, again: bool = False) -> None:
-        if not other.reachable or (other.digest_at != math.inf and not again):
+        if not self._ready or not other.reachable or (other.digest_at != math.inf and not again):
             return
         other.digest_at = now + DIGEST_EVERY
         heappush(self._wakes, (other.digest_at, self._ticket(), other))

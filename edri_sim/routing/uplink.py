@@ -38,3 +38,6 @@ class Uplink(Protocol):
 
     def interest_changed(self) -> None:
         """This router wants something new, or wants something no more."""
+
+    def ready(self) -> None:
+        """All parts of this node have started: what this router wants now is no beginning, but all of it."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from edri_sim import trace
 from edri_sim.envelope import Envelope
 from edri_sim.events import EventType
+from edri_sim.links.alarm import Alarm
 from edri_sim.links.fabric import Fabric
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import Flow, Item, Limits
@@ -52,21 +53,6 @@ class Connector:
         return RunningConnector(self, context)
 
 
-class _Alarm:
-    """The connector's one timer; in a simulation it counts only while something waits for another router."""
-
-    def __init__(self, ring: Callable[[], None], idle: Callable[[], bool]) -> None:
-        self._ring = ring
-        self._idle = idle
-
-    def idle(self) -> bool:
-        """Whether nothing waits for another router."""
-        return self._idle()
-
-    def __call__(self) -> None:
-        self._ring()
-
-
 class RunningConnector:
     """One life of a node, joined to the others: the router's uplink, and the fabric's endpoint."""
 
@@ -104,7 +90,7 @@ class RunningConnector:
         self.fabric = plan.fabric(node, self._needed)
         self.bad: dict[str, int] = {}
         """How often frames of other routers broke the rules, by the code."""
-        self._alarm = _Alarm(self._ring, lambda: not self._needed())
+        self._alarm = Alarm(self._ring, lambda: not self._needed())
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
         self._poked = False
@@ -129,9 +115,13 @@ class RunningConnector:
         for flow, puts in outbox.flows:
             for put in puts:
                 self.publisher.adopt(put.item)
-                if put.item.tag is not None:
-                    self.wish(put.item.tag.type)  # Else a receiver that began a new life would not say it wants it.
+                self._ask_for(put.item)
             self.exchange.restore(flow, puts)
+
+    def _ask_for(self, item: Item) -> None:
+        """Ask who wants what an earlier life left: a receiver that began a new life would not say it by itself."""
+        if item.tag is not None:
+            self.wish(item.tag.type)
 
     @property
     def busy(self) -> bool:

@@ -17,9 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from edri_sim.links.frames import BadFrame, Digest, Interest, InterestGet, InterestSay, RawFrame, Wish, encode
-
-FIRST_REPEAT, LAST_REPEAT = 0.2, 5.0
-"""Seconds until unanswered wishes are repeated: at first, and at most; they double."""
+from edri_sim.links.heard import FIRST_REPEAT, LAST_REPEAT, Other
 
 DIGEST_EVERY = 5.0
 """Seconds between two digests to a router whose wishes one knows."""
@@ -62,37 +60,6 @@ class Answered(NamedTuple):
 
 
 News = Changed | Refused | Answered
-
-
-class Other:
-    """What is known of one other router, and what it was told."""
-
-    def __init__(self, name: str, incarnation: int) -> None:
-        self.name = name
-        self.incarnation = incarnation
-        self.reachable = False
-        self.wants: dict[str, Interest] = {}
-        self.unfit: dict[str, str] = {}
-        """Of what it wants, the types in whose schemas it can't have them, with the reasons."""
-        self.barred: dict[str, None] = {}
-        """Types that do not get through to it, for as long as it is present."""
-        self.refuses: dict[str, str] = {}
-        """Of what we want of it, the types that we can't have, with the reasons."""
-        self.answered = -1
-        """The revision of our wishes that it has answered."""
-        self.counter = 0
-        self.repeat = math.inf
-        self.pause = FIRST_REPEAT
-        self.wishes: dict[str, str] = {}
-        self.revision = -1
-        self.told: dict[str, Interest] = {}
-        self.told_counter = 0
-        self.digest_at = math.inf
-
-    def rest(self) -> None:
-        """Nothing is to be said to it for now."""
-        self.reachable = False
-        self.repeat = self.digest_at = math.inf
 
 
 class InterestBook:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edri_sim.links.address import Address
+from edri_sim.links.alarm import Alarm
 from edri_sim.links.frames import (
     ABSENT,
     NOT_ALLOWED,
@@ -40,22 +42,6 @@ QUEUE = 4 << 20
 """Bytes that may wait for the network: what is more is dropped, as a switch does, and sent again by its flow."""
 QUIET = PING_EVERY + 1.0
 """Seconds of silence after which another line is better."""
-
-
-class _Wake:
-    """The timer before the next attempt; in a simulation it counts only while somebody waits for the line."""
-
-    def __init__(self, future: asyncio.Future[None], idle: Callable[[], bool]) -> None:
-        self._future = future
-        self._idle = idle
-
-    def idle(self) -> bool:
-        """Whether nobody waits for the line."""
-        return self._idle()
-
-    def __call__(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
 
 
 class SwitchLine:
@@ -173,7 +159,7 @@ class SwitchLine:
         def idle() -> bool:
             return not fabric.needed() or fabric.loop.time() - down_since > GIVE_UP_HOPE
 
-        timer = self._loop.call_later(fabric.stream.uniform(0, seconds), _Wake(wake, idle))
+        timer = self._loop.call_later(fabric.stream.uniform(0, seconds), Alarm(partial(_let_go, wake), idle))
         try:
             await wake
         finally:
@@ -251,3 +237,8 @@ class SwitchLine:
 
 class ConnectionAbortedByPeer(Exception):
     """The connection ended before the switch had taken this node."""
+
+
+def _let_go(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -170,6 +171,67 @@ def test_without_the_topology_the_graph_knows_slots_alone(run: Run) -> None:
     shown = words(run.plot.topology())
     assert "pool of Bar: 2 slots" in shown
     assert "pool of Bar: 1 slot" in shown
+
+
+def shop(*nodes: str, switches: tuple[str, ...] = ("hub",)) -> Topology:
+    topology = Topology("shop")
+    for name in switches:
+        topology.switch(name)
+    for name in nodes:
+        topology.node(name, part(Guests, 1), switch=switches)
+    return topology
+
+
+def test_frames_of_nodes_do_not_overlap() -> None:
+    frames = [patch.get_bbox() for patch in two_nodes_in_a_column().patches if patch.get_zorder() == 1]
+    assert len(frames) == 3
+    for one, other in itertools.combinations(frames, 2):
+        assert not one.overlaps(other)
+
+
+class Waiter(Manager):
+    @handles
+    async def brew(self, event: Brew) -> str:
+        await self.notify(Served(event.kind))
+        return event.kind
+
+
+def two_nodes_in_a_column() -> Axes:
+    topology = Topology("cafe")
+    topology.switch("hub")
+    topology.node("bar", Waiter, switch="hub")
+    for name in ("left", "right"):
+        topology.node(name, part(Guests, 3), switch="hub")
+
+    async def main(simulation: Simulation) -> None:
+        await simulation.node("bar").subscribed(Served, 2)
+        await simulation.node("bar").request(Brew("mocha"))
+
+    with Simulation(topology, seed=1) as simulation:
+        simulation.run(main(simulation))
+        simulation.run(until=2)
+        return simulation.result().plot.topology(topology)
+
+
+# The network
+
+
+def test_two_nodes_and_a_switch_have_room(run: Run) -> None:
+    low, high = run.plot.network(shop("a", "b")).get_ylim()
+    assert low <= -0.3
+    assert high >= 0.3
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_no_link_to_a_switch_runs_through_another_switch(run: Run, count: int) -> None:
+    nodes = [f"n{number}" for number in range(count)]
+    ax = run.plot.network(shop(*nodes, switches=("left", "right")))
+    at = {text.get_text(): text.get_position() for text in ax.texts}
+    (left_x, left_y), (right_x, right_y) = at["left"], at["right"]
+    for name in nodes:
+        x, y = at[name]
+        cross = (left_x - x) * (right_y - y) - (left_y - y) * (right_x - x)
+        assert abs(cross) > 0.05, name
 
 
 # Latency

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Simulation, Topology
+from edri_sim import Manager, Notification, Simulation, Topology, event, handles
 from edri_sim.errors import DeclarationError, HostDown, SimulationError, SimulationQuiet
 from edri_sim.faults import (
     AddedLatency,
@@ -342,3 +342,34 @@ def test_a_restart_of_a_host_that_was_restarted_by_hand_says_so() -> None:
         simulation.hosts["hub"].restart()
         with pytest.raises(SimulationError, match="host 'hub' is up: crash or kill it before a restart"):
             simulation.run(until=3)
+
+
+@event
+class Tick(Notification):
+    number: int
+
+
+class Ticks(Manager):
+    @handles
+    async def tick(self, event: Tick) -> None: ...
+
+
+def test_a_node_that_crashes_while_others_send_to_it_takes_the_rest_in_its_next_life() -> None:
+    topology = Topology("mountain")
+    topology.switch("hut")
+    topology.node("summit", switch="hut")
+    topology.node("valley", Ticks, switch="hut")
+
+    async def send(simulation: Simulation) -> None:
+        summit = simulation.node("summit")
+        await summit.subscribed(Tick)
+        for number in range(200):
+            await summit.notify(Tick(number))
+            await asyncio.sleep(0.1)
+
+    with Simulation(topology, seed=7, faults=[Crash("valley", at=5, restart_after=3)]) as simulation:
+        simulation.run(send(simulation))
+        simulation.run(until=30)
+        account = simulation.result().traffic.between("summit", "valley")
+    assert len(account) == 200
+    assert all(each.delivered is not None for each in account)

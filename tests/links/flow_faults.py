@@ -25,22 +25,25 @@ BROKEN = tuple(fault for fault in CLASSES if fault != REJECTED)
 
 
 class Faults:
-    """Breaks things in the model, one at a time, until :attr:`Model.enough`."""
+    """Breaks things in the model, one at a time, until :meth:`Model.broken`."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._world = model.world
         self._acts: tuple[Callable[[], None], ...] = (
-            self.reset, self.half_open, self.long_cut, self.drops, self.duplicates, self.reordering,
-            self.switch_crash, self.router_crash, self.router_crash, self.slow, self.half_open_then_crash,
+            self.reset, self.reset, self.half_open, self.long_cut, self.drops, self.drops, self.duplicates,
+            self.reordering, self.reordering, self.switch_crash, self.router_crash, self.slow, self.slow,
+            self.unannounced,
         )  # fmt: skip
 
     def step(self) -> None:
         """Break something; and the next thing a little later."""
-        if self._model.enough():
+        if self._model.broken():
+            if self._world.random.random() < 0.5:
+                self.unannounced()
             return
         self._world.random.choice(self._acts)()
-        self._world.after(self._world.random.expovariate(1 / 1.2), self.step)
+        self._world.after(self._world.random.expovariate(1 / 0.6), self.step)
 
     def _link(self) -> Link:
         return self._world.random.choice(self._model.links)
@@ -103,11 +106,11 @@ class Faults:
         """One way is much slower than the other for a while."""
         link, before = self._link(), self._world.effects["reordered batches"]
         self._world.note(REORDERING, link)
-        former, link.latency = link.latency, 0.3
-        self._world.after(self._world.random.uniform(0.2, 1.5), self._in_order, link, former, before)
+        link.latency = 0.3
+        self._world.after(self._world.random.uniform(0.2, 1.5), self._in_order, link, before)
 
-    def _in_order(self, link: Link, latency: float, before: int) -> None:
-        link.latency = latency
+    def _in_order(self, link: Link, before: int) -> None:
+        link.latency = link.usual
         if self._world.effects["reordered batches"] > before:
             self._world.effect(REORDERING)
 
@@ -126,21 +129,20 @@ class Faults:
     def router_crash(self) -> None:
         self._crash(self._router())
 
-    def half_open_then_crash(self) -> None:
-        """The switch believes in the connection of a life that is over, until the next one takes its place."""
-        router = self._router()
-        self._cut(HALF_OPEN, self._world.random.choice(router.links), 15.0, 15.0, 0.0)
-        self._world.after(0.2, self._crash, router)
+    def unannounced(self) -> None:
+        """A new life takes the place of one that the switches had not missed, and nobody is told."""
+        self._crash(self._model.routers[-1], missed=15.0, back=0.05)
 
-    def _crash(self, router: Router) -> None:
+    def _crash(self, router: Router, *, missed: float | None = None, back: float | None = None) -> None:
         if not router.alive:
             return
         fault = DURABLE_CRASH if router.durable else MEMORY_CRASH
         self._world.note(fault, f"{router.name}, life {router.incarnation}")
         if router.owed or any(other.holds_for(router.name) for other in self._model.routers if other.alive):
             self._world.effect(fault)
-        router.crash()
-        self._world.after(self._world.random.choice([0.05, 0.5, 5.0]), router.restart)
+        random = self._world.random
+        router.crash(random.choice([0.0, 0.5, random.uniform(0.0, 15.0)]) if missed is None else missed)
+        self._world.after(random.choice([0.05, 0.5, 5.0]) if back is None else back, router.restart)
 
     def slow(self) -> None:
         router = self._router()

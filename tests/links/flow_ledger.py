@@ -46,9 +46,10 @@ class Record(msgspec.Struct, eq=False):
 
 
 class Ledger:
-    """All records of a run, by sender, receiver and event id."""
+    """All records of a run, by sender, receiver and event id. ``longest`` is a retention that nothing should meet."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
         self.records: dict[tuple[str, str, int, int], Record] = {}
         self.counts: Counter[str] = Counter()
         self.frames = 0
@@ -71,7 +72,9 @@ class Ledger:
             raise Violation(f"{src}->{dst}: nobody sent event ({origin}, {number})")
         return record
 
-    def given_up(self, record: Record, news: GivenUp) -> None:
+    def given_up(self, record: Record, news: GivenUp, retention: float) -> None:
+        if news.reason == "retention" and record.state == PENDING and retention == self._longest:
+            raise Violation(f"{record}: it was stuck until it was given up for its age")
         if not news.was_sent and record.lives:
             raise Violation(f"{record}: given up as never sent, but it was delivered")
         if record.state not in (PENDING, ACCEPTED) or (record.state == ACCEPTED and not record.handled):
@@ -85,7 +88,6 @@ class Ledger:
         data = news.data
         record = self.of(news.peer, router.name, data.origin, data.event)
         life = router.incarnation
-        self._next(router, news.peer, data.outbox, data.generation, data.seq, data.seq)
         if life in record.lives:
             raise Violation(f"{record}: delivered twice to life {life}")
         if record.lives and not news.flags & REDELIVERED:
@@ -101,10 +103,11 @@ class Ledger:
 
     def gap(self, router: Router, news: Gap) -> None:
         lane = router.exchange.peer(news.peer).receives[news.lane]
-        self._next(router, news.peer, lane.outbox, lane.generation, news.first, news.last)
+        self.in_order(router, news.peer, lane.outbox, lane.generation, news.first, news.last)
         self.counts["gap places"] += news.last - news.first + 1
 
-    def _next(self, router: Router, src: str, outbox: int, generation: int, first: int, last: int) -> None:
+    def in_order(self, router: Router, src: str, outbox: int, generation: int, first: int, last: int) -> None:
+        """These places of a flow came, the next after those before them."""
         key = (router.name, router.incarnation, src, outbox, generation, 1)
         expected = self._seqs.get(key, 0) + 1
         if first != expected or last < first:
@@ -117,8 +120,9 @@ class Ledger:
 
     # The end
 
-    def check_all(self, alive: dict[str, int]) -> None:
+    def check_all(self, routers: list[Router]) -> None:
         """Once all is quiet: everything that was accepted has come to an end that the guarantee allows."""
+        named = {router.name: router for router in routers}
         for record in self.records.values():
             if record.state == PENDING:
                 raise Violation(f"{record}: still held when all was quiet")
@@ -126,5 +130,15 @@ class Ledger:
                 raise Violation(f"{record}: never delivered")
             if record.state == ACCEPTED and record.handled and not record.handled_in:
                 raise Violation(f"{record}: never handled, and not kept")
-            if record.kind == REQUEST and not record.ended and alive[record.src] == record.origin:
+            if record.kind == REQUEST and not record.ended and self._ends(record, named[record.src], named[record.dst]):
                 raise Violation(f"{record}: a request that never ended")
+
+    def _ends(self, record: Record, src: Router, dst: Router) -> bool:
+        """Whether a request had to end; if not, it is left to its deadline.
+
+        Not that of a life that is over, nor one whose reply was given up for its age, nor one to a router that was
+        lost after it had taken it, if the requester was not told and had nothing more to send that would have shown.
+        """
+        if src.incarnation != record.origin or src.limits.retention != self._longest:
+            return False
+        return src.exchange.peer(dst.name).incarnation == dst.incarnation

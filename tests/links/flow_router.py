@@ -76,8 +76,8 @@ class Router:
         self._turning = False
         for flow in self._store.flows.values():
             puts = self._store.load(flow.peer)
-            self.owed += len(puts)
-            for put in puts:  # What was settled may be in doubt again: that had not come to the disk.
+            for put in filter(_is_event, puts):  # What was settled may be in doubt again, if the disk had not heard.
+                self.owed += 1
                 self._ledger.of(self.name, put.peer, put.item.origin, put.item.number).state = PENDING
             self.exchange.restore(flow, puts)
             self._count_kept(flow.peer)
@@ -92,14 +92,14 @@ class Router:
                 self.owed -= 1
                 self._ledger.of(self.name, peer, kept.item.origin, kept.item.number).state = ACCEPTED
 
-    def crash(self) -> None:
-        """Everything goes, but for what is on the disk."""
+    def crash(self, missed: float) -> None:
+        """Everything goes, but for what is on the disk. The switches notice after so many seconds."""
         self.check()
         self.alive = False
         self._store.crash()
         for link in self.links:
             link.router_up = False
-            link.lose(0.0, self._world.random.choice([0.0, 0.5, self._world.random.uniform(0.0, 15.0)]))
+            link.lose(0.0, missed)
         kept = {(put.peer, put.item.origin, put.item.number) for put in self._store.rows.values()}
         for record in self._ledger.records.values():
             if record.src == self.name and (record.dst, record.origin, record.number) not in kept:
@@ -118,7 +118,8 @@ class Router:
         self.start()
 
     def _placed(self, put: Put) -> None:
-        self._ledger.of(self.name, put.peer, put.item.origin, put.item.number).committed = True
+        if _is_event(put):
+            self._ledger.of(self.name, put.peer, put.item.origin, put.item.number).committed = True
 
     # The line
 
@@ -283,7 +284,7 @@ class Router:
         record = self._mine(news)
         if record is not None:
             self.owed -= record.state == PENDING
-            self._ledger.given_up(record, news)
+            self._ledger.given_up(record, news, self.limits.retention)
             self._end_asked(record)
 
     def _on_returned(self, news: Returned) -> None:
@@ -295,7 +296,7 @@ class Router:
 
     def _mine(self, news: Accepted | GivenUp | Returned) -> Record | None:
         item = news.item
-        if item.kind not in (NOTIFY, REQUEST):
+        if not _is_event(news):
             return None
         return self._ledger.of(self.name, news.peer, item.origin, item.number)
 
@@ -325,6 +326,8 @@ class Router:
 
     def _on_delivered(self, news: Delivered) -> None:
         data = news.data
+        if data.lane == EVENTS:
+            self._ledger.in_order(self, news.peer, data.outbox, data.generation, data.seq, data.seq)
         if data.kind == REPLY:
             self._on_reply(data.ref)
         if data.kind not in (NOTIFY, REQUEST):
@@ -406,9 +409,14 @@ class Router:
     def check(self) -> None:
         """What was taken is settled, given up, returned, or still held; and no more is held than that."""
         lanes = [peer.sends[EVENTS] for peer in self.exchange.peers.values() if EVENTS in peer.sends]
-        held = sum(len(out.send.in_doubt()) for out in lanes)
+        held = sum(_is_event(row) for out in lanes for row in out.send.in_doubt())
         if held != self.owed:
             raise Violation(f"{self.name}: {self.owed} events have not come to an end, {held} are held")
+
+
+def _is_event(holder: Put | Row | Accepted | GivenUp | Returned) -> bool:
+    """Whether what is held or reported is a notification or a request."""
+    return holder.item.kind in (NOTIFY, REQUEST)
 
 
 def hash_of(name: str) -> int:

@@ -26,7 +26,6 @@ class World:
         self.seed = seed
         self.random = Random(seed)
         self.now = 0.0
-        self.healed = False
         self.schedule: list[str] = []
         self.effects: Counter[str] = Counter()
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -136,7 +135,7 @@ class Link:
         self.lost = 0
         """Frames that were sent into the void since the last fault."""
         self._world = world
-        self.latency = world.random.choice([0.0002, 0.002, 0.02])
+        self.usual = self.latency = world.random.choice([0.0002, 0.002, 0.02])
         self._jitter = self.latency * world.random.random()
         self._epoch = 0
         self._dead = False
@@ -240,9 +239,8 @@ class Link:
         self.router_up = self.switch_up = True
         self.busy = self._world.now
         if known != self.life:
-            replaced = known > 0 and not self._world.healed
-            self.switch.tell(self.router.name, self.life, late=random.choice([0.0, 0.1, 5.0]),
-                             silent=replaced and random.random() < 0.7)  # fmt: skip
+            late, silent = random.choice([0.0, 0.1, 5.0]), known > 0 and random.random() < 0.8
+            self.switch.tell(self.router.name, self.life, late=late, silent=silent)
         present = self.switch.present()
         del present[self.router.name]
         self.router.connected(self, present)

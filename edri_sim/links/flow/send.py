@@ -83,6 +83,7 @@ class SendLane:
         """When :meth:`probe` is to be called."""
         self._sync_wanted = False
         self._asked = False  # a Sync is not answered
+        self._asked_at = 0.0
         self._syncing = False  # and nothing is sent before that
         self._resend: list[int] = []  # a heap of places
         self._gaps: dict[int, Row] = {}  # rows that were given up and never sent, by their last place
@@ -159,7 +160,7 @@ class SendLane:
         self._backoff = 0
         self._syncing = self.resumed or self.fresh > self.base
         if self._syncing:
-            self._want_sync()
+            self._want_sync(now)
         self.due = now + self.timeout if self.rows or self._syncing else math.inf
 
     def disconnect(self) -> None:
@@ -183,9 +184,10 @@ class SendLane:
         due, self._sync_wanted = self._sync_wanted, False
         return due
 
-    def _want_sync(self) -> None:
+    def _want_sync(self, now: float) -> None:
         # Numbered here, and not when it is sent, so that an answer to the one before it does not count for this one.
         self._sync_wanted = self._asked = True
+        self._asked_at = now
         self.syncs += 1
 
     def transmit(self, now: float) -> list[Row]:
@@ -232,7 +234,7 @@ class SendLane:
             return
         self._backoff += 1
         self.due = now + self.timeout
-        self._want_sync()
+        self._want_sync(now)
         lowest = self.rows.get(self.base)
         if lowest is not None and lowest.sends and not self._syncing:
             lowest.arrived = False  # A receiver that has it would have settled it.
@@ -261,13 +263,13 @@ class SendLane:
         if ranges:
             self._note_ranges(ranges)
         if self._asked and sync == self.syncs:
-            self._synchronised()
+            self._synchronised(now)
         if settled or not self.rows:
             waits = self.reachable and (self.rows or self._syncing)
             self.due = now + self.timeout if waits else math.inf
         return settled
 
-    def _synchronised(self) -> None:
+    def _synchronised(self, now: float) -> None:
         """The last Sync was answered: what was sent before it, and has not arrived, is lost."""
         lost = [row for row in self._under_way(self.fresh) if not row.arrived and row.after < self.syncs]
         if self._syncing:  # The line was cut: that says nothing of how much it carries, but it may be another one now.
@@ -275,7 +277,7 @@ class SendLane:
         elif lost:
             self._congested()
         self._asked = self._syncing = self.resumed = False
-        self._backoff = 0
+        self._measure(now - self._asked_at)
         self._lose(lost)
 
     def _settle(self, cum: int, rejected: dict[int, str], now: float) -> list[Settled]:
@@ -287,7 +289,6 @@ class SendLane:
             self.base = row.end + 1
         if not settled:
             return []
-        self._backoff = 0
         newest = settled[-1].row
         # Karn: what was sent twice says nothing of the time that it took. Nor does what had to wait for a gap, or was
         # acknowledged only when that was asked for.
@@ -300,7 +301,8 @@ class SendLane:
         return settled
 
     def _measure(self, sample: float) -> None:
-        """RFC 6298, section 2."""
+        """Take a round-trip time: RFC 6298, section 2. Until there is one, the timeout stays as long as it became."""
+        self._backoff = 0
         if not self._srtt:
             self._srtt, self._rttvar = sample, sample / 2
             return

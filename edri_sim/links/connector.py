@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 from edri_sim import trace
 from edri_sim.envelope import Envelope
@@ -336,10 +335,13 @@ class RunningConnector:
     async def ask(self, entry: EventType) -> None:
         """See :class:`~edri_sim.routing.uplink.Uplink`."""
         self.wish(entry)
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._node.settings.route_grace):
                 while not (self.book.asked(entry.name) and (self._greeted or self.fabric.joined)):
                     await self._changed()
+        except TimeoutError:
+            self.book.excuse()
+            self._router.table.forget()
 
     def wish(self, entry: EventType) -> None:
         """See :class:`~edri_sim.routing.uplink.Uplink`."""

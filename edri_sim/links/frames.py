@@ -175,12 +175,15 @@ class Wish(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=T
 
 
 class Interest(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """What a router has for one type: a subscriber or a provider, by a schema, which is sent where it differs."""
+    """What a router has for one type: a subscriber or a provider.
+
+    Its ``schema``, in MessagePack, goes with it where the fingerprint is another than that of who sends the type.
+    """
 
     type: TypeName
     wanted: bool
     fingerprint: Word
-    schema: msgspec.Raw | None = None
+    schema: bytes = b""
 
 
 class InterestGet(Relayed):

@@ -26,6 +26,8 @@ class Other:
         """Of what we want of it, the types that we can't have, with the reasons."""
         self.answered = -1
         """The revision of our wishes that it has answered."""
+        self.excused = False
+        """Whether it had time enough to answer, and has not."""
         self.counter = 0
         self.repeat = math.inf
         self.pause = FIRST_REPEAT

@@ -77,6 +77,7 @@ class InterestBook:
         self.others: dict[str, Other] = {}
         self.revision = 0
         self.wishes: dict[str, str] = {}
+        self._wished = 0
         self._ready = False
         self._own = own
         self._wanted = wanted
@@ -118,10 +119,15 @@ class InterestBook:
         )  # fmt: skip
 
     def asked(self, type_: str) -> bool:
-        """Whether a type is among our wishes, and all who can be reached have answered since."""
+        """Whether a type is among our wishes, and all who can be reached have answered since, or had time to."""
         return type_ in self.wishes and all(
-            other.answered == self.revision for other in self.others.values() if other.reachable
+            other.excused or other.answered >= self._wished for other in self.others.values() if other.reachable
         )
+
+    def excuse(self) -> None:
+        """Wait no longer for those who have not answered: one that is mute must not hold up what others get."""
+        for other in self.others.values():
+            other.excused = other.answered < self._wished
 
     # What happens here
 
@@ -131,6 +137,7 @@ class InterestBook:
             return
         self.wishes[type_] = fingerprint
         self.revision += 1
+        self._wished = self.revision
         self._frames.append(("", encode(self._get("", ()))))
         for other in self.others.values():
             if other.reachable:
@@ -272,7 +279,7 @@ class InterestBook:
         if say.full:
             other.wants = {}
             other.unfit = {type_: reason for type_, reason in other.unfit.items() if type_ in told}
-            other.answered = say.revision
+            other.answered, other.excused = say.revision, False
             other.repeat, other.pause = math.inf, FIRST_REPEAT
         refused = [entry.type for entry in say.entries if not self._learn(other, entry)]
         changed = [type_ for type_ in {**before, **other.wants} if before.get(type_) != other.wants.get(type_)]
@@ -290,7 +297,7 @@ class InterestBook:
         if not entry.wanted or entry.type not in self.wishes:
             return True
         other.wants[entry.type] = entry
-        reason = "" if entry.schema is None else self._misfit(entry.type, entry.schema)
+        reason = self._misfit(entry.type, entry.schema) if entry.schema else ""
         if not reason:
             return True
         other.unfit[entry.type] = reason
@@ -298,7 +305,7 @@ class InterestBook:
             self._news.append(Refused(other.name, entry.type, reason, False))
         return reason == former
 
-    def _misfit(self, type_: str, schema: msgspec.Raw) -> str:
+    def _misfit(self, type_: str, schema: bytes) -> str:
         try:
             theirs = _read_schema(schema)
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError):
@@ -341,7 +348,7 @@ class InterestBook:
         for type_, theirs in other.wishes.items():
             own = self._own(type_) if self._wanted(type_) else None
             if own is not None:
-                schema = None if own.fingerprint == theirs else msgspec.Raw(_schema(own.schema))
+                schema = b"" if own.fingerprint == theirs else _schema(own.schema)
                 entries[type_] = Interest(type_, True, own.fingerprint, schema)
         return entries
 

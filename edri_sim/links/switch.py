@@ -51,6 +51,8 @@ REMEMBERED = 100_000
 """Names whose last incarnation is kept."""
 SHOWN = 100
 """Nodes that are not here any more, at most, in the status."""
+AT_ONCE = 1_024
+"""Connections that the system keeps until they are taken: all nodes come at once when a switch is back."""
 LARGEST_HELLO = 4_096
 """Bytes of a frame before the Hello is taken: who is not known yet can't make the switch hold more."""
 LARGEST_INCARNATION = 1 << 62
@@ -186,9 +188,9 @@ class Switch:
         """Listen. Raises OSError, such as for a port that is taken."""
         self.loop = asyncio.get_running_loop()
         self._since = self.loop.time()
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"backlog": AT_ONCE}
         if self.config.tls is not None:
-            options = {
+            options |= {
                 "ssl": self.config.tls, "ssl_handshake_timeout": GREETING_WITHIN, "ssl_shutdown_timeout": FAREWELL,
             }  # fmt: skip
         self._server = await self.loop.create_server(self._accept, self.address.host, self.address.port, **options)
@@ -276,7 +278,7 @@ class Switch:
             self._tell(port, Presence(port.node, port.incarnation, False, port.goodbye))
             self._log.info("node %s is gone: %s", port.node, why)
         if code or stranger:
-            self.refused(code or "no_hello", f"{port.node or 'a connection without a name'}: {why}")
+            self.refused(code or "hung_up", f"{port.node or 'a connection without a name'}: {why}")
 
     def _tell(self, about: Port, presence: Presence) -> None:
         frame = encode(presence)

@@ -34,6 +34,8 @@ def switch_lines(
 ) -> Any:
     """What makes the fabric of a node that is joined to the switches at these addresses (``host:port``).
 
+    Without ``credentials``, the node shows the token of its settings.
+
     Raises:
         SettingsError: an address is malformed.
     """
@@ -42,8 +44,8 @@ def switch_lines(
     def make(node: NodeContext, needed: Callable[[], bool]) -> TcpFabric:
         log_ = node.log.of("connector")
         fabric = TcpFabric(
-            parsed, credentials=credentials or Credentials(), stream=node.host.random("reconnect"), log=log_,
-            needed=needed, max_frame=max_frame,
+            parsed, credentials=credentials or Credentials(node.settings.token),
+            stream=node.host.random("reconnect"), log=log_, needed=needed, max_frame=max_frame,
         )  # fmt: skip
         trace_ = node.host.trace
         component = trace_.component(f"{node.name}/connector")

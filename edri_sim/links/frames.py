@@ -302,6 +302,8 @@ _DECODERS: dict[int, Callable[[bytes], Frame]] = {cls.number: msgspec.msgpack.De
 _NAMES = {cls.number: cls.__name__ for cls in _TYPES}
 _encode = msgspec.msgpack.Encoder().encode
 _address = msgspec.msgpack.Decoder(Address).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoders raise; a string that is not UTF-8 is no error of theirs to them."""
 
 
 def encode(frame: Frame, flags: int = 0) -> bytes:
@@ -323,7 +325,7 @@ class RawFrame(NamedTuple):
         """Where a relayed frame comes from and goes to. Raises BadFrame."""
         try:
             return _address(self.body)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise BadFrame("bad_body", f"{_NAMES[self.number]}: {error}") from error
 
     def open(self) -> Any:
@@ -333,7 +335,7 @@ class RawFrame(NamedTuple):
             raise BadFrame("unknown_type", f"frame type {self.number}: expected 1 to {len(_TYPES)}")
         try:
             return decode(self.body)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise BadFrame("bad_body", f"{_NAMES[self.number]}: {error}") from error
 
 

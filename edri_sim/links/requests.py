@@ -186,7 +186,7 @@ class Requests:
         envelope = pending.envelope
         try:
             error: RequestError = request_error(*_decode_failure(payload))
-        except (msgspec.MsgspecError, TypeError) as problem:
+        except (msgspec.MsgspecError, ValueError, TypeError) as problem:
             error = BadReply(f"{envelope!r}: the error from node {peer!r} cannot be read: {problem}")
         if isinstance(error, NoRoute):
             gone(peer, envelope.type.name)

@@ -21,7 +21,8 @@ Ended = Callable[[Job, Any, BaseException | None], None]
 """Told how a function ended: its job, its result, and what it raised."""
 
 
-_Outcome = tuple[Job, Any, BaseException | None]
+_Outcome = list[Any]
+"""What :data:`Ended` is told. Who takes it clears it: the strand that gave it waits, and must keep nothing alive."""
 
 
 class Strands:
@@ -41,7 +42,7 @@ class Strands:
 
     def start(self, job: Job, function: Function) -> None:
         """Call ``function`` with the job's event, now; it may have ended, or may wait, when this returns."""
-        strand = self._free.pop() if self._free else greenlet(self._serve)
+        strand = self._free.pop() if self._free else self._new_strand()
         context = self._context.copy()
         context.run(current.set, job)
         strand.gr_context = context
@@ -86,21 +87,31 @@ class Strands:
             return
         if len(self._free) < _KEPT:
             self._free.append(strand)
-        self._ended(*outcome)
+        strand.gr_context = None  # It refers to the job.
+        job, value, error = outcome
+        outcome.clear()
+        self._ended(job, value, error)
 
-    def _serve(self, job: Job, function: Function) -> None:
+    def _new_strand(self) -> greenlet:
+        """A strand that waits for work already: a greenlet keeps alive what it is started with."""
+        strand = greenlet(self._serve)
+        strand.switch()
+        return strand
+
+    def _serve(self) -> None:
+        outcome: _Outcome | None = None
         while True:
-            outcome = _call(job, function)
-            del job, function  # A strand that waits for work keeps no event alive.
             parent = getcurrent().parent
             assert parent is not None
             job, function = parent.switch(outcome)
+            outcome = _call(job, function)
+            del job, function  # A strand that waits for work keeps no event alive.
 
 
 def _call(job: Job, function: Function) -> _Outcome:
     try:
-        return job, function(job.event), None
+        return [job, function(job.event), None]
     except GreenletExit:
         raise
     except BaseException as error:
-        return job, None, error
+        return [job, None, error]

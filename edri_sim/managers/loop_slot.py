@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
 from inspect import CORO_CREATED, getcoroutinestate
+from types import coroutine
 from typing import Any
 
 from edri_sim.envelope import Job, current
@@ -20,6 +21,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 Start = Callable[[Job, Function], None]
 """Begins a job with its handler's function."""
+
+_Work = tuple[Job, Function]
+_Outcome = list[Any]
+"""What a body has returned, and what it has raised; who takes that clears the list, so that nothing is kept alive."""
 
 
 class LoopSlot:
@@ -40,6 +45,9 @@ class LoopSlot:
         self._strands = Strands(asyncio.get_running_loop(), self.end)
         self._ended = owner.ended
         self._context = copy_context()
+        bodies = _bodies()
+        next(bodies)
+        self._send = bodies.send
         self._handlers: dict[type[Any], tuple[Function, Start]] = {}
         self._worker: Component | None = None
 
@@ -52,8 +60,10 @@ class LoopSlot:
 
     def submit(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`."""
-        cls = type(job.event)
-        function, start = self._handlers.get(cls) or self._handler(cls)
+        try:
+            function, start = self._handlers[type(job.event)]
+        except KeyError:
+            function, start = self._handler(type(job.event))
         start(job, function)
 
     def _handler(self, cls: type[Any]) -> tuple[Function, Start]:
@@ -71,13 +81,12 @@ class LoopSlot:
 
     def _run_through(self, job: Job, function: Function) -> None:
         """Run a coroutine that has no await: it ends with its first step, and so needs no task."""
-        context = self._context.copy()
-        context.run(current.set, job)
-        try:
-            context.run(function(job.event).send, None)
-        except StopIteration as stop:
-            self._ended(job, stop.value, None)
-        except BaseException as error:
+        outcome = self._context.copy().run(self._send, (job, function))
+        value, error = outcome
+        outcome[0] = outcome[1] = None
+        if error is None:
+            self._ended(job, value, None)
+        else:
             self.end(job, None, error)
 
     async def _run(self, job: Job, function: Function) -> None:
@@ -132,6 +141,23 @@ class LoopSlot:
     def _left(self, what: str) -> None:
         message = f"%s: worker %d {what}, and was left behind"
         self._plan.log.warning(message, self._plan.label, self.index, self._kill_after)
+
+
+@coroutine
+def _bodies() -> Generator[_Outcome, _Work, None]:
+    """Runs coroutines that never wait, one after the other: sent a job and its handler, gives what came of it.
+
+    The end of a coroutine that another one awaits costs a fraction of the StopIteration that ends it alone.
+    """
+    outcome: _Outcome = [None, None]
+    while True:
+        job, function = yield outcome
+        current.set(job)
+        try:
+            outcome[0] = yield from function(job.event)
+        except BaseException as error:
+            outcome[1] = error
+        del job, function
 
 
 def _raise(error: BaseException) -> None:

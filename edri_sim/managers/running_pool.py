@@ -169,15 +169,15 @@ class RunningPool:
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""
         job.done = True
         job.run = None  # A task's context refers to the job: no cycle is left for the collector.
-        envelope, slot, mailbox = job.envelope, job.slot, self.mailbox
+        envelope, mailbox = job.envelope, self.mailbox
         del self._running[envelope]
         if self._record is not None:
-            self._record(trace.FINISHED, self._component, envelope, slot.index)
-        self._idle.append(slot)
+            self._record(trace.FINISHED, self._component, envelope, job.slot.index)
+        self._idle.append(job.slot)
         mailbox.outstanding -= 1
         if mailbox.parked:
             mailbox.refill()
-        if mailbox.queue and not mailbox.awake:
+        if not mailbox.awake and mailbox.queue:
             self._go_on()
         if self._changed is not None:
             self._tell_change()

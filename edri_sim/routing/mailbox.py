@@ -107,13 +107,9 @@ class Mailbox:
         self.refill()
 
     def offer(self, envelope: Envelope) -> bool:
-        """Queue the envelope if there is room and nobody waits before it; say whether it was queued."""
-        if self.outstanding >= self.limit or self.parked:
+        """Queue the envelope if there is room; say whether it was queued. While anything is parked, there is none."""
+        if self.outstanding >= self.limit:
             return False
-        self._queue(envelope)
-        return True
-
-    def _queue(self, envelope: Envelope) -> None:
         self.outstanding += 1
         if envelope.reply_to is not None:
             envelope.state = HELD
@@ -126,6 +122,7 @@ class Mailbox:
         if not self.awake:
             self.awake = True
             self._consumer.wake()
+        return True
 
     def park(self, envelope: Envelope, gate: Gate | None = None) -> None:
         """Queue the envelope as soon as there is room; ``gate`` is told when that is decided either way."""
@@ -135,13 +132,16 @@ class Mailbox:
 
     def push_out(self, envelope: Envelope) -> None:
         """Queue a notification in a full mailbox in the place of the oldest one; with none to drop, drop it itself."""
-        oldest = next((queued for queued in self.queue if queued.reply_to is None), None)
-        if oldest is None:
-            self._dropped(envelope, "mailbox full", self.label)
-            return
-        self._remove(oldest)
-        self._dropped(oldest, "mailbox full, dropped as the oldest", self.label)
-        self._queue(envelope)
+        dropped: list[Envelope] = []
+        while not self.offer(envelope):
+            oldest = next((queued for queued in self.queue if queued.reply_to is None), envelope)
+            dropped.append(oldest)
+            if oldest is envelope:
+                break
+            self._remove(oldest)
+        for each in dropped:  # Only now: a report of it may come to this mailbox, and must not take the place.
+            reason = "mailbox full" if each is envelope else "mailbox full, dropped as the oldest"
+            self._dropped(each, reason, self.label)
 
     def reject(self, envelope: Envelope, reason: str) -> None:
         """Give a notification up."""
@@ -166,7 +166,7 @@ class Mailbox:
             envelope, gate = self.parked.popleft()
             if envelope.reply_to is not None and envelope.state != WAITING:
                 continue  # A request that waits at several mailboxes goes to the first with room.
-            self._queue(envelope)
+            self.offer(envelope)
             if gate is not None:
                 gate.passed()
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, Overloaded, handles
+from edri_sim import DeadLetter, Manager, Node, Overloaded, handles
+from edri_sim.envelope import Envelope, Origin
 from edri_sim.errors import DeclarationError
+from edri_sim.events import event_type
 from edri_sim.managers.pool import Pool
-from edri_sim.routing.mailbox import Overflow, drop_newest, drop_oldest, wait
+from edri_sim.routing.mailbox import Mailbox, Overflow, drop_newest, drop_oldest, wait
+from edri_sim.trace import Trace
 from tests.runtime.cast import Ask, Echo, Enter, Gate, Held, Letters, Told
 from tests.worlds import World, pool_of, turns, until
 
@@ -103,6 +106,61 @@ def test_drop_oldest_makes_room_by_dropping_what_waited_longest(world: World) ->
     world.run(main)
     assert stage.slow.heard == [0, 3, 4]
     assert stage.reasons() == [("Told", "solo/Slow", "mailbox full, dropped as the oldest")] * 2
+
+
+def test_the_report_of_what_made_room_does_not_take_its_place(world: World) -> None:
+    class Both(Slow):
+        overflow = drop_oldest
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.reports: list[DeadLetter] = []
+
+        @handles
+        async def dead(self, event: DeadLetter) -> None:
+            self.reports.append(event)
+
+    stage = Stage(drop_oldest)
+    both = stage.slow = Both()
+
+    async def main() -> None:
+        async with stage.node() as node:
+            await stage.fill(node)
+            for number in (3, 4):
+                await node.notify(Told(number))
+            stage.gate.open()
+
+    world.run(main)
+    assert (both.heard, both.reports) == ([0, 3, 4], [])
+    assert len(stage.letters.list) == 2
+
+
+class Nobody:
+    """A consumer that takes nothing."""
+
+    label = "solo/Nobody"
+
+    def wake(self) -> None:
+        pass
+
+    def abandon(self, _: Envelope) -> None:
+        pass
+
+    def runs(self, _: Envelope) -> bool:
+        return False
+
+
+def test_a_mailbox_whose_workers_died_keeps_no_more_than_its_capacity() -> None:
+    dropped: list[Envelope] = []
+    trace = Trace("off", "here", lambda: 0)
+    mailbox = Mailbox(Nobody(), 2, drop_oldest, lambda envelope, *_: dropped.append(envelope), trace, 0)
+    told = [Envelope(Told(n), event_type(Told), n, Origin("solo", 1), 0.0, 1.0, (0, 0)) for n in range(4)]
+    mailbox.resize(1)
+    assert [mailbox.offer(envelope) for envelope in told[:3]] == [True] * 3
+    mailbox.resize(0)
+    mailbox.push_out(told[3])
+    assert dropped == told[:2]
+    assert list(mailbox.queue) == told[2:]
 
 
 def test_drop_newest_keeps_what_is_queued(world: World) -> None:

@@ -28,7 +28,7 @@ OUTAGE = Outage("left", "hub", 0.2, 0.3)
 COUNT, EVERY = 80, 0.01
 
 
-@event
+@event(name="picture.Note")
 class Note(Notification):
     number: int
 

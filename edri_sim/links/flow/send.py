@@ -295,7 +295,8 @@ class SendLane:
         if newest.sends == 1 and not newest.arrived and newest.after == self.syncs:
             self._measure(now - newest.sent_at)
         # A window that was not used shows nothing of what the way can carry (RFC 7661).
-        if self.base > self._recover and 2 * (self.fresh - settled[0].row.seq) > self.cwnd:
+        lowest = settled[0].row.seq
+        if lowest > self._recover and 2 * (self.fresh - lowest) > self.cwnd:
             grown = len(settled) if self.cwnd < self._threshold else len(settled) / self.cwnd
             self.cwnd = min(self.cwnd + grown, LARGEST_CWND)
         return settled

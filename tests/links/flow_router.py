@@ -1,20 +1,17 @@
-"""A router of the model: a shell around an Exchange, and an application that sends, serves, rejects and crashes."""
+"""A router of the model: a line, and an application that sends, serves, rejects, crashes and comes back."""
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import (
     CONTROL,
     EVENTS,
     Accepted,
     Delivered,
     Fenced,
-    Flow,
     Full,
     Gap,
     GivenUp,
@@ -26,54 +23,39 @@ from edri_sim.links.flow.items import (
     Returned,
 )
 from edri_sim.links.flow.send import Row
-from edri_sim.links.frames import CANCEL, HANDLED_WANTED, HEADER, NOTIFY, REPLY, REQUEST, BadFrame, Data, RawFrame
+from edri_sim.links.frames import CANCEL, HANDLED_WANTED, NOTIFY, REPLY, REQUEST, Data
 from tests.links.flow_ledger import ACCEPTED, DIED, PENDING, REJECTED, RETURNED, Ledger, Record, Violation
-from tests.links.flow_store import Store
-from tests.links.flow_world import Link, World
+from tests.links.flow_line import Line
+from tests.links.flow_world import World
 
 WANTED, UNWANTED, POISON, NESTED = "Wanted", "Unwanted", "Poison", "Nested"
 """Types: what routers subscribe to, what they forget at a restart, what they reject, and requests that ask back."""
 
 
-class Router:
-    """``durable`` says which outbox it has. ``told`` and the like are called by its links."""
+class Router(Line):
+    """What it sends and what becomes of it is in the ``ledger``."""
 
     def __init__(self, world: World, ledger: Ledger, name: str, limits: Limits, *, durable: bool) -> None:
-        self.name = name
-        self.limits = limits
-        self.alive = False
-        self.incarnation = 1 if durable else 1000 + world.random.randrange(1000)
-        self.durable = durable
-        self.links: list[Link] = []
+        super().__init__(world, ledger, name, limits, durable=durable)
         self.slow_until = 0.0
         self.parked = 0
         self.pending: dict[int, Record] = {}
-        self._world = world
-        self._ledger = ledger
         self._capacity = world.random.choice([4, 16])
-        self._store = Store(world, self._placed)
         self._news: dict[type[Any], Callable[[Any], None]] = {
             Delivered: self._on_delivered, Gap: self._on_gap, Accepted: self._on_accepted, GivenUp: self._on_given_up,
             Returned: self._on_returned, Restarted: self._on_restarted, Fenced: self._on_fenced,
         }  # fmt: skip
-        self._slots: dict[int, float] = {}
-        self._slot = 0
 
     # Lives
 
     def start(self) -> None:
-        self.alive = True
-        outbox = 7 if self.durable else None
-        self.exchange = Exchange(self.name, self.incarnation, outbox=outbox, limits=self.limits)
+        self.open()
         self.pending = {}
-        self.present: dict[Link, dict[str, int]] = {}
         self.owed = 0
         self._number = 0
         self._busy = 0
         self._queue: deque[Delivered] = deque()
         self._asked: dict[int, Delivered] = {}
-        self._armed = math.inf
-        self._turning = False
         for flow in self._store.flows.values():
             puts = self._store.load(flow.peer)
             for put in filter(_is_event, puts):  # What was settled may be in doubt again, if the disk had not heard.
@@ -120,111 +102,6 @@ class Router:
     def _placed(self, put: Put) -> None:
         if _is_event(put):
             self._ledger.of(self.name, put.peer, put.item.origin, put.item.number).committed = True
-
-    # The line
-
-    def believes(self, name: str) -> bool:
-        return self.exchange.peer(name).reachable
-
-    def connected(self, link: Link, present: dict[str, int]) -> None:
-        self.present[link] = present
-        for name in present:
-            self._present(name)
-        self.turn()
-
-    def disconnected(self, link: Link) -> None:
-        for name in self.present.pop(link, {}):
-            self._present(name)
-        self.turn()
-
-    def told(self, link: Link, name: str, life: int) -> None:
-        if life:
-            self.present[link][name] = life
-        else:
-            self.present[link].pop(name, None)
-        self._present(name)
-        self.turn()
-
-    def _present(self, name: str) -> None:
-        lives = [present[name] for present in self.present.values() if name in present]
-        if lives:
-            self.exchange.up(name, max(lives), self._world.now)
-        else:
-            self.exchange.down(name)
-
-    def receive(self, batch: list[bytes], slot: int) -> None:
-        last = self._slots.get(slot >> 40, 0)
-        if slot < last:
-            self._world.effect("reordered batches")
-        self._slots[slot >> 40] = max(last, slot)
-        self._turning = True  # Nothing is pulled before all news is dealt with: a rejection would come too late.
-        for frame in batch:
-            _, number, flags, _ = HEADER.unpack_from(frame)
-            try:
-                self.exchange.receive(RawFrame(number, flags, frame[HEADER.size :], frame), self._world.now)
-            except BadFrame as error:
-                raise Violation(f"{self.name} refused a frame of a good router: {error}") from error
-            self._take_news()
-        self._turning = False
-        self.turn()
-
-    def turn(self) -> None:
-        """After any input: deal with the news, and send what there is to send."""
-        if self._turning:
-            return
-        self._turning = True
-        self._take_news()
-        frames = self.exchange.frames(self._world.now)
-        while frames:
-            self._send(frames)
-            self._take_news()
-            frames = self.exchange.frames(self._world.now)
-        if self.durable:
-            self._store.take(self.exchange.take_changes(), self._committed)
-        self._arm()
-        self._turning = False
-
-    def _take_news(self) -> None:
-        news = self.exchange.take_news()
-        while news:
-            for each in news:
-                self._news[type(each)](each)
-            news = self.exchange.take_news()
-
-    def _committed(self, flows: list[Flow]) -> None:
-        for flow in flows:
-            self.exchange.committed(flow)
-        self.turn()
-
-    def _send(self, frames: list[tuple[str, bytes]]) -> None:
-        ways: dict[Link, list[tuple[str, bytes]]] = {}
-        choice: dict[str, Link | None] = {}
-        for name, frame in frames:
-            if name not in choice:
-                choice[name] = self._way(name)
-            link = choice[name]
-            if link is not None:
-                ways.setdefault(link, []).append((name, frame))
-        self._slot += 1
-        for link, batch in ways.items():
-            self._ledger.frames += len(batch)
-            link.up(batch, (hash_of(self.name) << 40) + self._slot)
-
-    def _way(self, name: str) -> Link | None:
-        ways = [link for link, present in self.present.items() if name in present]
-        return self._world.random.choice(ways) if ways else None
-
-    def _arm(self) -> None:
-        when = self.exchange.next_time()
-        if when < self._armed:
-            self._armed = when
-            self._world.at(max(when, self._world.now), self._wake, self.incarnation, when)
-
-    def _wake(self, life: int, when: float) -> None:
-        if self.alive and life == self.incarnation and when == self._armed:
-            self._armed = math.inf
-            self.exchange.tick(self._world.now)
-            self.turn()
 
     # The application, as a sender
 
@@ -417,8 +294,3 @@ class Router:
 def _is_event(holder: Put | Row | Accepted | GivenUp | Returned) -> bool:
     """Whether what is held or reported is a notification or a request."""
     return holder.item.kind in (NOTIFY, REQUEST)
-
-
-def hash_of(name: str) -> int:
-    """A small number for a router's name."""
-    return ord(name[-1])

@@ -22,7 +22,6 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 Start = Callable[[Job, Function], None]
 """Begins a job with its handler's function."""
 
-_Work = tuple[Job, Function]
 _Outcome = list[Any]
 """What a body has returned, and what it has raised; who takes that clears the list, so that nothing is kept alive."""
 
@@ -45,10 +44,7 @@ class LoopSlot:
         self._strands = Strands(asyncio.get_running_loop(), self.end)
         self._ended = owner.ended
         self._context = copy_context()
-        bodies = _bodies()
-        next(bodies)
-        self._send = bodies.send
-        self._handlers: dict[type[Any], tuple[Function, Start]] = {}
+        self._handlers: dict[type[Any], tuple[Function, Start | None]] = {}
         self._worker: Component | None = None
 
     async def start(self) -> None:
@@ -64,30 +60,32 @@ class LoopSlot:
             function, start = self._handlers[type(job.event)]
         except KeyError:
             function, start = self._handler(type(job.event))
-        start(job, function)
+        if start is not None:
+            start(job, function)
+            return
+        outcome = self._context.copy().run(function, job)
+        value, error = outcome
+        if error is not None:
+            outcome[1] = None
+            self.end(job, None, error)
+            return
+        outcome[0] = None
+        self._ended(job, value, None)
 
-    def _handler(self, cls: type[Any]) -> tuple[Function, Start]:
+    def _handler(self, cls: type[Any]) -> tuple[Function, Start | None]:
+        """The handler and what starts it; or what runs it through, with a job in place of the event, and None."""
         spec = self._plan.cls.handler_table.nearest(cls)
-        start = self._strands.start
-        if spec.is_async:
-            start = self._start_task if spec.waits else self._run_through
-        found = self._handlers[cls] = (getattr(self._worker, spec.name), start)
-        return found
+        function: Function = getattr(self._worker, spec.name)
+        start: Start | None = self._start_task if spec.is_async else self._strands.start
+        if spec.is_async and not spec.waits:
+            function, start = _runs_through(function), None
+        self._handlers[cls] = function, start
+        return function, start
 
     def _start_task(self, job: Job, function: Function) -> None:
         task = self._spawn(self._run(job, function))
         if not job.done:
             job.run = task
-
-    def _run_through(self, job: Job, function: Function) -> None:
-        """Run a coroutine that has no await: it ends with its first step, and so needs no task."""
-        outcome = self._context.copy().run(self._send, (job, function))
-        value, error = outcome
-        outcome[0] = outcome[1] = None
-        if error is None:
-            self._ended(job, value, None)
-        else:
-            self.end(job, None, error)
 
     async def _run(self, job: Job, function: Function) -> None:
         current.set(job)
@@ -143,21 +141,28 @@ class LoopSlot:
         self._plan.log.warning(message, self._plan.label, self.index, self._kill_after)
 
 
+def _runs_through(function: Function) -> Callable[[Job], _Outcome]:
+    """What runs a coroutine function without an ``await``: it ends with its first step, and so needs no task."""
+    bodies = _bodies(function)
+    next(bodies)
+    return bodies.send
+
+
 @coroutine
-def _bodies() -> Generator[_Outcome, _Work, None]:
-    """Runs coroutines that never wait, one after the other: sent a job and its handler, gives what came of it.
+def _bodies(function: Function) -> Generator[_Outcome, Job, None]:
+    """Sent jobs, one after the other, runs their bodies.
 
     The end of a coroutine that another one awaits costs a fraction of the StopIteration that ends it alone.
     """
     outcome: _Outcome = [None, None]
     while True:
-        job, function = yield outcome
+        job = yield outcome
         current.set(job)
         try:
             outcome[0] = yield from function(job.event)
         except BaseException as error:
             outcome[1] = error
-        del job, function
+        del job
 
 
 def _raise(error: BaseException) -> None:

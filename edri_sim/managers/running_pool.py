@@ -168,7 +168,8 @@ class RunningPool:
     def ended(self, job: Job, value: Any, error: RequestError | None) -> None:
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""
         job.done = True
-        job.run = None  # A task's context refers to the job: no cycle is left for the collector.
+        if job.run is not None:
+            job.run = None  # A task's context refers to the job: no cycle is left for the collector.
         envelope, mailbox = job.envelope, self.mailbox
         del self._running[envelope]
         if self._record is not None:

@@ -136,20 +136,22 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What the runtime itself costs on a host, in seconds: 0 unless calibrated.
+    """What the runtime and the system cost on a host, in seconds: 0 unless calibrated.
 
     ``event`` is paid by the node's loop for each event that a handler takes, ``byte`` for each encoded byte that goes
     to a process worker or back, ``spawn`` once for each process worker that starts, and ``commit`` by the disk for each
-    commit of a storage, one after the other.
+    commit of a storage, one after the other. ``quantum`` is how long work keeps a core, and the GIL, while other work
+    waits for it; 0: to its end.
     """
 
     event: float = 0.0
     byte: float = 0.0
     spawn: float = 0.0
     commit: float = 0.0
+    quantum: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("event", "byte", "spawn", "commit"):
+        for name in ("event", "byte", "spawn", "commit", "quantum"):
             check_amount(f"Costs({name}", getattr(self, name), least=0.0)
 
 

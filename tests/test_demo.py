@@ -25,7 +25,7 @@ from edri_sim import Simulation, Topology
 from edri_sim.demo import inputs, machine, outage, pictures
 from edri_sim.demo.drive import Answers, Load
 from edri_sim.demo.figures import compare
-from edri_sim.demo.machine import Machine
+from edri_sim.demo.machine import Machine, time_slice
 from edri_sim.demo.neighbours import add_neighbours
 from edri_sim.demo.outage import OutageShow
 from edri_sim.demo.photos import Description, Thumbnail
@@ -188,11 +188,16 @@ def test_service_times_are_those_of_the_recording(photos: Path) -> None:
     assert run.duration == pytest.approx(60 * 0.03, rel=0.2)  # One worker resizes 60 photos, 30 ms each in the mean.
 
 
+@pytest.mark.parametrize(("cores", "milliseconds"), [(1, 0.75), (2, 1.5), (4, 2.25), (8, 3), (64, 3)])
+def test_the_turns_are_those_of_linux(cores: int, milliseconds: float) -> None:
+    assert 1000 * time_slice(cores) == pytest.approx(milliseconds)
+
+
 @pytest.mark.parametrize(("taken", "stretch"), [(0.0, 1.0), (0.5, 2.0), (0.75, 4.0)])
 def test_neighbours_take_their_share_of_the_cores(taken: float, stretch: float) -> None:
     with Simulation(Topology("t"), seed=3) as simulation:
         host = simulation.host("h", cores=1)
-        add_neighbours(host, taken)
+        add_neighbours(host, taken, 0.004)
         ended: list[float] = []
 
         def work() -> None:

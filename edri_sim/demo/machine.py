@@ -36,6 +36,14 @@ def usable_cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
+def time_slice(cores: int) -> float:
+    """Seconds for which Linux lets a program keep a core while others wait for it.
+
+    0.75 ms times 1 + log2 of the cores, rounded down, of which 8 count: ``update_sysctl`` in kernel/sched/fair.c.
+    """
+    return 0.00075 * min(cores, 8).bit_length()
+
+
 def busy_seconds() -> float:
     """The seconds that all programs kept our cores busy since the machine started; NaN if the system does not say."""
     names = {f"cpu{number}" for number in usable_cores()}

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from edri_sim.demo.machine import Clock
+from edri_sim.demo.machine import Clock, time_slice
 from edri_sim.errors import EdriError, HandlerError
 from edri_sim.events import Notification, Request, event
 from edri_sim.managers.manager import Manager
 from edri_sim.managers.pool import Pool
 from edri_sim.managers.worker import Worker, handles
 from edri_sim.node import part
+from edri_sim.service import Costs
 from edri_sim.topology import Topology
 
 NODE = "photos"
@@ -207,5 +208,5 @@ def topology(*, workers: int, cores: int, cpu: Clock, advance: Callable[[], None
         describers = Pool(Describer, mode="thread", size=DESCRIBERS, kwargs={"cpu": cpu})
 
     service = Topology("photo-service")
-    service.node(NODE, Photos, part(Progress, advance), Index, cores=cores)
+    service.node(NODE, Photos, part(Progress, advance), Index, cores=cores, costs=Costs(quantum=time_slice(cores)))
     return service

@@ -11,6 +11,7 @@ from pathlib import Path
 from edri_sim.demo import drawings
 from edri_sim.demo.figures import Group, compare, photo_rate
 from edri_sim.demo.inputs import credit
+from edri_sim.demo.machine import time_slice
 from edri_sim.demo.outage import OutageShow
 from edri_sim.demo.photos import DESCRIBERS, Card
 from edri_sim.demo.recording import Recording
@@ -32,8 +33,8 @@ _LATENCY = (
 _BUSY = (
     "utilisation of the pools, real and simulated",
     "The pool whose real bar is longest holds up the rest: more of those workers, or cores for them, would bring more "
-    "photos per second. Busy includes waiting for a core: an operating system shares the cores out in slices, whereas "
-    "a simulated core finishes what it began, so that there the short Describe waits longer and the long Resize less.",
+    "photos per second. Busy includes waiting for a core: where more work is ready than there are cores, all of it "
+    "takes turns, in the simulation as on the real machine.",
 )
 _CUT = (
     "the camera, the switch and the album shortly before the link healed",
@@ -249,8 +250,10 @@ def _method(result: Result) -> str:
         _neighbour_words(recording),
         "Where all cores are busy, the rate follows from the CPU time of a photo and from what other programs took: a "
         "ratio near 1 then says that nothing was forgotten, while latencies and busy shares are the model's own.",
-        "Not modelled: an operating system that takes a core from one thread and gives it to another; what the worker "
-        "processes do outside their handlers, which counts as other programs; the disk.",
+        f"Where more work is ready than there are cores, it takes turns of {1000 * time_slice(show.machine.cores):.2g} "
+        "ms, which is what Linux gives programs that compete.",
+        "Not modelled: that Linux lets a thread which has slept go before one that works on; what the worker processes "
+        "do outside their handlers, which counts as other programs; the disk.",
         f"The simulated digest, <code>{result.simulated.run.digest}</code>, is the same for one recording and seed.",
     ]
     lines = "".join(f"<li>{point}</li>" for point in points)

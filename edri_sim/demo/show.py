@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edri_sim.demo.drive import Answers, Load, drive
-from edri_sim.demo.machine import Machine
+from edri_sim.demo.machine import Machine, time_slice
 from edri_sim.demo.neighbours import add_neighbours
 from edri_sim.demo.photos import NODE, topology
 from edri_sim.demo.recording import Recording
@@ -53,7 +53,7 @@ class Show:
         """Run the service in simulated time, with service times, replies and other programs as in ``recording``."""
         begin = self.machine.wall()
         with Simulation(self.topology, seed=self.seed, service=recording.services()) as simulation:
-            add_neighbours(simulation.node(NODE).host, recording.others or 0.0)
+            add_neighbours(simulation.node(NODE).host, recording.others or 0.0, time_slice(self.machine.cores))
             answers = simulation.run(drive(simulation.node(NODE), self.load))
             run = simulation.result()
         assert answers is not None  # There is no `until` at which it could have stopped early.

@@ -120,7 +120,7 @@ class SimulatedHost:
         self.lives += 1
         self.loop = self._kernel.loop(self.name)
         self.loop.host = self
-        self.processor = Processor(self._kernel.env, self._cores)
+        self.processor = Processor(self._kernel.env, self._cores, self.costs.quantum)
         self.loop.executor_hook = FunctionExecutor(self.loop, self.processor, self.services, self.random("executor"))
         self._network.restart(self.name)
         if self._program is not None:

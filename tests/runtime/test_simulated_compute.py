@@ -360,6 +360,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Empirical([]), r"Empirical\(samples=\(\)\): expected at least one duration in seconds"),
     (lambda: Empirical([1, -1]), r"Empirical\(sample=-1\): expected a number, 0 or more"),
     (lambda: Constant(float("nan")), r"Constant\(value=nan\): expected a number, 0 or more"),
+    (lambda: Costs(quantum=-1), r"Costs\(quantum=-1\): expected a number, 0 or more"),
     (lambda: Costs(spawn=-1), r"Costs\(spawn=-1\): expected a number, 0 or more"),
     (
         lambda: Simulation(service={"Ask": 1}),

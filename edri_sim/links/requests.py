@@ -174,7 +174,7 @@ class Requests:
         try:
             value = envelope.type.reply_codec.decode(payload)
         except Exception as error:  # A class of the user's may raise anything while it is made.
-            self._router.fail(envelope, BadReply(f"{envelope!r}: {error}"))
+            self._router.fail(envelope, BadReply(f"{envelope.subject}: {error}"))
         else:
             self._router.reply(envelope, value)
 
@@ -187,7 +187,7 @@ class Requests:
         try:
             error: RequestError = request_error(*_decode_failure(payload))
         except (msgspec.MsgspecError, ValueError, TypeError) as problem:
-            error = BadReply(f"{envelope!r}: the error from node {peer!r} cannot be read: {problem}")
+            error = BadReply(f"{envelope.subject}: the error from node {peer!r} cannot be read: {problem}")
         if isinstance(error, NoRoute):
             gone(peer, envelope.type.name)
             self._router.replace(envelope)
@@ -214,7 +214,7 @@ class Requests:
         elif rejected is not None:
             self._take(number)
             label = pending.abroad.label
-            self._router.fail(pending.envelope, BadEvent(f"{pending.envelope!r}: {label} rejects it: {rejected}"))
+            self._router.fail(pending.envelope, BadEvent(f"{pending.envelope.subject}: {label} rejects it: {rejected}"))
 
     # Who is no more
 
@@ -246,7 +246,7 @@ class Requests:
             return
         if was_sent and not envelope.type.idempotent:
             self._router.fail(
-                envelope, ProviderLost(f"{envelope!r}: {pending.abroad.label} was lost before it replied")
+                envelope, ProviderLost(f"{envelope.subject}: {pending.abroad.label} was lost before it replied")
             )
         else:
             envelope.redelivered |= was_sent

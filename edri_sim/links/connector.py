@@ -307,7 +307,6 @@ class RunningConnector:
     def on_stale(self, seen: int) -> int:
         """See :class:`~edri_sim.links.fabric.Endpoint`: a life that nobody has heard of may take a later number."""
         if self.exchange.peers or self._greeted:
-            self._log.error("a later life of node %s exists; this one can't go on", self._node.name)
             return 0
         chosen = seen + 1
         self.exchange.renumber(chosen)

@@ -23,7 +23,7 @@ from edri_sim.links.frames import (
     Welcome,
     encode,
 )
-from edri_sim.links.stream import GREETING_WITHIN, PING_EVERY, FrameStream
+from edri_sim.links.stream import GREETING_WITHIN, FrameStream
 
 if TYPE_CHECKING:
     from edri_sim.links.tcp import TcpFabric
@@ -40,8 +40,9 @@ FAREWELL = 1.0
 """Seconds that the switch has to take a goodbye."""
 QUEUE = 4 << 20
 """Bytes that may wait for the network: what is more is dropped, as a switch does, and sent again by its flow."""
-QUIET = PING_EVERY + 1.0
-"""Seconds of silence after which another line is better."""
+DOUBT = 1.0
+"""Seconds of silence after which a line among several is asked whether it is there, and within which it has to answer:
+else another is better."""
 
 
 class SwitchLine:
@@ -50,6 +51,8 @@ class SwitchLine:
     def __init__(self, fabric: TcpFabric, address: Address) -> None:
         self.address = address
         self.present: dict[str, int] = {}
+        self.heard: dict[str, float] = {}
+        """When something came this way from a router, on the loop's clock; kept where there are several lines."""
         self.up = False
         """Whether the switch has taken this node."""
         self.tried = False
@@ -76,10 +79,14 @@ class SwitchLine:
         return self._stream is not None and self._stream.full
 
     @property
-    def merit(self) -> tuple[bool, bool, bool]:
-        """The greater, the better: the switch stays, it was heard lately, and it takes more."""
-        stream = self._stream
-        return not self.leaving, stream is not None and stream.silence < QUIET, not self.full
+    def mute(self) -> bool:
+        """Whether the switch was asked whether it is there, and has not answered in time."""
+        return self._stream is None or self._stream.waiting >= DOUBT
+
+    def doubt(self) -> None:
+        """Something is about to be sent, and could be sent another way: see whether the switch is there."""
+        if self._stream is not None:
+            self._stream.prod(DOUBT)
 
     def send(self, frame: bytes) -> None:
         """Send a frame with the next :meth:`flush`, if the line is up, and not too much waits for it."""
@@ -195,7 +202,7 @@ class SwitchLine:
 
     def _received(self, raw: RawFrame) -> None:
         if raw.number in RELAYED:
-            self._fabric.on_frame(raw)
+            self._fabric.on_frame(self, raw)
             return
         handler = self._on.get(raw.number)
         if handler is None:
@@ -212,8 +219,11 @@ class SwitchLine:
     def _on_reject(self, reject: Reject) -> None:
         self._rejected = reject.code
         why = f"it rejects this node: {reject.code}: {reject.message}"
-        if reject.code == STALE_INCARNATION and self._fabric.on_stale(reject.seen):
-            self._rejected, why = "", f"{why}; trying again as a newer life"
+        if reject.code == STALE_INCARNATION:
+            if self._fabric.on_stale(reject.seen):
+                self._rejected, why = "", f"{why}; trying again as a newer life"
+            else:
+                why = f"{why}; this one can't go on"
         if self._stream is not None:
             self._stream.abort(why)
 
@@ -223,6 +233,7 @@ class SwitchLine:
             self._fabric.node_up(presence.node, presence.incarnation)
         elif self.present.get(presence.node) == presence.incarnation:
             del self.present[presence.node]
+            self.heard.pop(presence.node, None)
             self._fabric.node_down(presence.node, left=presence.left)
 
     def _on_unroutable(self, unroutable: Unroutable) -> None:

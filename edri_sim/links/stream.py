@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import cast
@@ -48,6 +49,7 @@ class FrameStream(asyncio.Protocol):
         self._pings = 0
         self._asked: dict[asyncio.Future[bool], int] = {}
         self._heard = 0.0
+        self._unanswered = math.inf
         self._beating: asyncio.TimerHandle | None = None
         self._closing = False
         self._ended = asyncio.Event()
@@ -86,6 +88,7 @@ class FrameStream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop: pass on every frame that is whole."""
         self._heard = self._loop.time()
+        self._unanswered = math.inf
         try:
             for raw in self._reader.feed(data):
                 if raw.number == Ping.number:
@@ -109,9 +112,9 @@ class FrameStream(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     @property
-    def silence(self) -> float:
-        """Seconds since something was heard."""
-        return self._loop.time() - self._heard
+    def waiting(self) -> float:
+        """Seconds since a ping was sent after which nothing was heard; 0 if all is well."""
+        return max(self._loop.time() - self._unanswered, 0.0)
 
     @property
     def peername(self) -> str:
@@ -165,8 +168,14 @@ class FrameStream(asyncio.Protocol):
         finally:
             self._asked.pop(answer, None)
 
+    def prod(self, after: float) -> None:
+        """See whether the other end is there, if nothing was heard of it for so many seconds."""
+        if self._unanswered == math.inf and self._loop.time() - self._heard >= after:
+            self._ping()
+
     def _ping(self) -> int:
         self._pings += 1
+        self._unanswered = min(self._unanswered, self._loop.time())
         self.send(encode(Ping(self._pings)))
         return self._pings
 

@@ -11,6 +11,7 @@ from typing import Any
 from edri_sim import trace
 from edri_sim.host import RandomStream
 from edri_sim.links.address import Address
+from edri_sim.links.choice import Choice
 from edri_sim.links.fabric import Endpoint
 from edri_sim.links.frames import MAX_FRAME, VERSION, Bye, Frame, Hello, RawFrame, encode
 from edri_sim.links.line import SwitchLine
@@ -71,6 +72,7 @@ class TcpFabric:
         self.on_line: Callable[[SwitchLine, bool], None] = lambda _line, _up: None
         """Told of each line that comes up or goes down."""
         self.lines = [SwitchLine(self, address) for address in addresses]
+        self._choice = Choice(self.lines, self.loop.time)
         self._node = ""
         self._incarnation = 0
         self._endpoint: Endpoint | None = None
@@ -91,6 +93,8 @@ class TcpFabric:
         """See :class:`~edri_sim.links.fabric.Fabric`."""
         self._node, self._incarnation, self._endpoint = node, incarnation, endpoint
         self._tasks = [self.loop.create_task(line.run(), name=f"line to {line.address}") for line in self.lines]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     def hello(self) -> Frame:
         """What this node says of itself."""
@@ -98,11 +102,8 @@ class TcpFabric:
 
     def send(self, dst: str, frame: bytes) -> None:
         """See :class:`~edri_sim.links.fabric.Fabric`: over the best line to a switch where the router is present."""
-        lines = [line for line in self.lines if line.up and dst in line.present]
-        if len(lines) > 1:
-            # A router that began a new life may be half-open at another switch, where what is sent would be lost.
-            lines = [max(lines, key=lambda line: (line.present[dst], line.merit))]
-        for line in lines:
+        line = self._choice.best(dst)
+        if line is not None:
             line.send(frame)
 
     def broadcast(self, frame: bytes) -> None:
@@ -113,6 +114,7 @@ class TcpFabric:
 
     def flush(self) -> None:
         """See :class:`~edri_sim.links.fabric.Fabric`."""
+        self._choice.forget()
         for line in self.lines:
             line.flush()
 
@@ -129,6 +131,11 @@ class TcpFabric:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*[line.leave() for line in self.lines])
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A line ends when it is cancelled: nobody awaits it before that, and nobody would hear of anything else."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("%s has failed, and is not tried again", task.get_name(), exc_info=error)
+
     # From the lines
 
     def barred(self, node: str, type_: str) -> None:
@@ -136,8 +143,10 @@ class TcpFabric:
         if self._endpoint is not None:
             self._endpoint.on_barred(node, type_)
 
-    def on_frame(self, raw: RawFrame) -> None:
-        """A frame for this router."""
+    def on_frame(self, line: SwitchLine, raw: RawFrame) -> None:
+        """A frame for this router. Raises BadFrame."""
+        if len(self.lines) > 1:
+            line.heard[raw.address().src] = self.loop.time()
         if self._endpoint is not None:
             self._endpoint.on_frame(raw)
 
@@ -161,7 +170,7 @@ class TcpFabric:
 
     def line_down(self, line: SwitchLine) -> None:
         """A line is lost: nobody can be reached over it."""
-        present, line.present = line.present, {}
+        present, line.present, line.heard = line.present, {}, {}
         self.on_line(line, False)
         for node in present:
             self.node_down(node, left=False)

@@ -82,7 +82,11 @@ class Router:
 
     def renumber(self, incarnation: int) -> None:
         """This life has another number than was thought: a later one was in use already."""
-        self.origin = self.table.origin = Origin(self.origin.node, incarnation)
+        former, self.origin = self.origin, Origin(self.origin.node, incarnation)
+        self.table.origin = self.origin
+        for envelope in self._deadlines.unsettled():
+            if envelope.origin is former:
+                envelope.origin = self.origin
         self.table.forget()
 
     def _try_waiting(self) -> None:

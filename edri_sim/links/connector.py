@@ -11,10 +11,11 @@ from edri_sim.envelope import Envelope
 from edri_sim.events import EventType
 from edri_sim.links.alarm import Alarm
 from edri_sim.links.fabric import Fabric
+from edri_sim.links.farewell import Farewell
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import Flow, Item, Limits
 from edri_sim.links.flow.peer import Peer
-from edri_sim.links.frames import MAX_FRAME, BadFrame, Digest, InterestGet, InterestSay, RawFrame
+from edri_sim.links.frames import LARGEST_INCARNATION, MAX_FRAME, BadFrame, Digest, InterestGet, InterestSay, RawFrame
 from edri_sim.links.inlet import Inlet
 from edri_sim.links.interest import InterestBook
 from edri_sim.links.newsroom import Newsroom
@@ -85,6 +86,7 @@ class RunningConnector:
             largest=plan.max_frame - OVERHEAD, now=self._now, poke=self._poke,
             gone=lambda peer, type_: self.book.reject(peer, type_, self._now()),
         )  # fmt: skip
+        self._farewell = Farewell(self.book, self.inlet, self._now, self._changed)
         self._others = Others(self.exchange, self.book, self.requests, self.inlet, self._hear)
         self.fabric = plan.fabric(node, self._needed)
         self.bad: dict[str, int] = {}
@@ -128,6 +130,8 @@ class RunningConnector:
 
         What a durable outbox has for a router that can't be reached waits for the next life, too.
         """
+        if self._farewell.under_way:
+            return True
         if self._outbox is None:
             return self._held() or self.requests.live > 0
         reachable = (peer for peer in self.exchange.peers.values() if peer.reachable)
@@ -144,6 +148,7 @@ class RunningConnector:
         """Want nothing any more, so that the others turn to somebody else."""
         self._leaving = True
         self.interest_changed()
+        self._farewell.begin()
 
     async def settled(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
@@ -152,6 +157,8 @@ class RunningConnector:
 
     async def quiet(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
+        if self._farewell.under_way:
+            await self._farewell.over()
         while self.busy:
             await self._changed()
 
@@ -281,6 +288,7 @@ class RunningConnector:
             if self.bad[error.code] == 1:
                 self._log.warning("dropped a frame: %s (more of this kind are counted, not logged)", error)
         self._hear()
+        self._tell_change()  # Also of what is no news, such as that a handler has returned elsewhere.
         self._poke()
 
     def on_up(self, node: str, incarnation: int) -> None:
@@ -306,7 +314,7 @@ class RunningConnector:
 
     def on_stale(self, seen: int) -> int:
         """See :class:`~edri_sim.links.fabric.Endpoint`: a life that nobody has heard of may take a later number."""
-        if self.exchange.peers or self._greeted:
+        if self.exchange.peers or self._greeted or seen >= LARGEST_INCARNATION:
             return 0
         chosen = seen + 1
         self.exchange.renumber(chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from edri_sim.links.frames import FrameReader, RawFrame
@@ -139,14 +140,14 @@ class HubPort:
     def leave(self) -> None:
         """See :class:`Fabric`."""
         for port in self._others():
-            _tell_down(port, self, left=True)
+            self._loop.call_soon(partial(_tell_down, port, self, left=True))  # After what was sent before it.
 
     async def stop(self) -> None:
         """See :class:`Fabric`."""
         if self._hub.ports.get(self.node) is self:
             del self._hub.ports[self.node]
         for port in self._others():
-            _tell_down(port, self, left=False)
+            self._loop.call_soon(partial(_tell_down, port, self, left=False))
         self.endpoint = None
 
 

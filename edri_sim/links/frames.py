@@ -24,6 +24,8 @@ MAX_FRAME = 1 << 20
 """The largest body of a frame, in bytes, unless a setting says otherwise."""
 MAX_FRAME_CAP = 16 << 20
 """The largest that the setting may say."""
+LARGEST_INCARNATION = 1 << 62
+"""Far above what a clock gives; a life with a number above could have no later one."""
 MAX_HOPS = 8
 """How many routers an envelope may pass."""
 

@@ -135,6 +135,8 @@ class Inlet:
     ) -> None:  # fmt: skip
         self.exchange = exchange
         self.largest = largest
+        self.moved_at = -math.inf
+        """When an item came, or one that had waited found its room, so that another may come."""
         self._router = router
         self._requests = requests
         self._trace = trace_
@@ -152,6 +154,7 @@ class Inlet:
 
     def take(self, news: Delivered) -> None:
         """Deal with one item, in its place of the order."""
+        self.moved_at = self._now()
         kind = self._kinds.get(news.data.kind)
         if kind is None:
             news.lane.reject(news.data.seq, UNKNOWN_TYPE)
@@ -260,7 +263,8 @@ class Inlet:
 
     def unpark(self, lane: ReceiveLane, size: int) -> None:
         """An event has found its room here."""
-        lane.unpark(size, self._now())
+        self.moved_at = self._now()
+        lane.unpark(size, self.moved_at)
         self._poke()
 
     def answer(self, key: Key, kind: int, payload: bytes, *, wanted: bool) -> None:

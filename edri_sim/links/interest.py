@@ -143,7 +143,11 @@ class InterestBook:
             if other.reachable:
                 self._expect(other, now)
 
-    def _revise(self, now: float) -> None:
+    def answered(self) -> bool:
+        """Whether all who can be reached have answered what they were asked last."""
+        return all(other.answered == self.revision for other in self.others.values() if other.reachable)
+
+    def revise(self, now: float) -> None:
         """Have something to say to a router that only an answer to this very question shows to have arrived."""
         self.revision += 1
         for other in self.others.values():
@@ -288,7 +292,7 @@ class InterestBook:
         if say.full:
             self._news.append(Answered(other.name))
         if refused:
-            self._revise(now)
+            self.revise(now)
 
     def _learn(self, other: Other, entry: Interest) -> bool:
         """Take one entry; False if it does not fit, and that was not known before."""

@@ -40,6 +40,8 @@ FAREWELL = 1.0
 """Seconds that the switch has to take a goodbye."""
 QUEUE = 4 << 20
 """Bytes that may wait for the network: what is more is dropped, as a switch does, and sent again by its flow."""
+MOST_PRESENT = 50_000
+"""Nodes that a switch may have; more are no more than names that it makes up."""
 DOUBT = 1.0
 """Seconds of silence after which a line among several is asked whether it is there, and within which it has to answer:
 else another is better."""
@@ -228,6 +230,8 @@ class SwitchLine:
             self._stream.abort(why)
 
     def _on_presence(self, presence: Presence) -> None:
+        if len(self.present) >= MOST_PRESENT and presence.node not in self.present:
+            raise BadFrame("too_many_nodes", f"node {presence.node!r} is present, after {MOST_PRESENT} others")
         if presence.up:
             self.present[presence.node] = presence.incarnation
             self._fabric.node_up(presence.node, presence.incarnation)

@@ -90,7 +90,8 @@ class Newsroom:
     def _on_fenced(self, news: Fenced) -> None:
         self._log.error("another node named %s, or a copy of its outbox, sends to %s", self._name, news.peer)
 
-    def _on_changed(self, _: Changed) -> None:
+    def _on_changed(self, news: Changed) -> None:
+        self._requests.turn_away(news.peer, news.types)
         self._router.table.forget()
 
     def _on_answered(self, news: Answered) -> None:

@@ -36,9 +36,10 @@ class Others:
         """A router can't be reached any more; ``left``: it said goodbye."""
         self._exchange.down(name)
         self._book.down(name)
-        self._away_since[name] = now
         if left:
             self._give_up(name)
+        if name in self._exchange.peers:
+            self._away_since[name] = now
         self._look_back(now)
 
     def barred(self, name: str, type_: str) -> bool:

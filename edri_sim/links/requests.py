@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -229,6 +229,13 @@ class Requests:
         for pending in self._accepted_by(peer):
             self.returned(pending.envelope, was_sent=True)
         self._abroad.pop(peer, None)
+
+    def turn_away(self, peer: str, types: Sequence[str]) -> None:
+        """What a router wants of these types has changed: where it does not provide one, ask others in its place."""
+        gone = [type_ for type_ in types if peer not in self._providers(type_)]
+        for pending in list(self._pending.values()) if gone else ():
+            if pending.abroad.peer == peer and pending.envelope.type.name in gone and not pending.row.sends:
+                self.exchange.withdraw(peer, pending.row, "not provided there any more")
 
     def barred(self, peer: str, type_: str) -> None:
         """Requests of a type do not get through to a router: should they end without another, their error says so."""

@@ -15,6 +15,7 @@ from edri_sim.links.frames import (
     ABSENT,
     DUPLICATE_NODE,
     FULL,
+    LARGEST_INCARNATION,
     MAX_FRAME,
     MAX_FRAME_CAP,
     NOT_ALLOWED,
@@ -55,8 +56,6 @@ AT_ONCE = 1_024
 """Connections that the system keeps until they are taken: all nodes come at once when a switch is back."""
 LARGEST_HELLO = 4_096
 """Bytes of a frame before the Hello is taken: who is not known yet can't make the switch hold more."""
-LARGEST_INCARNATION = 1 << 62
-"""Far above what a clock gives: from a higher one, no later life could be told."""
 WELCOMED = 500
 """Nodes that one Welcome names; the others follow it, each by its Presence."""
 _CHECKED = (NOTIFY, REQUEST)

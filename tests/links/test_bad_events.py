@@ -231,3 +231,13 @@ async def test_a_schema_that_cannot_be_read_does_not_fit(attack: str) -> None:
         assert asyncio.get_running_loop().time() - began < 0.5
         (line,) = siege.log.at("ERROR")
         assert line.getMessage().startswith("node eve wants Told in a version that does not fit ours")
+
+
+async def test_what_comes_while_a_node_stops_is_rejected_with_that_reason() -> None:
+    async with Siege() as siege, siege.eve() as eve:
+        table = siege.b._router.table  # type: ignore[union-attr]
+        table.closed = True  # As it is while its parts stop, one after the other.
+        assert await rejected(siege, eve, siege.data()) == [(1, "its node stops")]
+        table.closed = False
+        eve.say(siege.data(seq=2))
+        await until(lambda: siege.echoes.heard == [7])

@@ -10,6 +10,7 @@ from edri_sim.links import switch as switches
 from edri_sim.links.frames import (
     DUPLICATE_NODE,
     FULL,
+    LARGEST_INCARNATION,
     STALE_INCARNATION,
     UNAUTHORISED,
     UNSUPPORTED_VERSION,
@@ -19,7 +20,7 @@ from edri_sim.links.frames import (
     Welcome,
     encode,
 )
-from edri_sim.links.switch import LARGEST_HELLO, LARGEST_INCARNATION
+from edri_sim.links.switch import LARGEST_HELLO
 from tests.links.siege import DEEP, HTTP, PICKLE, TLS_HELLO, Siege, framed, hello, shorter
 from tests.worlds import until
 

@@ -33,7 +33,9 @@ class Lives:
 
     def down(self, name: str) -> None:
         """A router can't be reached; what is for it is held."""
-        peer = self._holdings.peer(name)
+        peer = self._holdings.peers.get(name)
+        if peer is None:
+            return
         peer.reachable = False
         for out in peer.sends.values():
             out.send.disconnect()

@@ -95,7 +95,6 @@ class RunningConnector:
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
         self._poked = False
-        self._leaving = False
         self._greeted = False
         self._change: asyncio.Future[None] | None = None
         self._waiting = 0
@@ -146,9 +145,8 @@ class RunningConnector:
 
     def leave(self) -> None:
         """Want nothing any more, so that the others turn to somebody else."""
-        self._leaving = True
-        self.interest_changed()
         self._farewell.begin()
+        self._poke()
 
     async def settled(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
@@ -388,7 +386,7 @@ class RunningConnector:
 
     def _wanted(self, type_: str) -> bool:
         entry = self._router.types.by_name.get(type_)
-        return entry is not None and not self._leaving and self._router.table.wants(entry.cls)
+        return entry is not None and not self._farewell.begun and self._router.table.wants(entry.cls)
 
     def _observe(self, stage: int, item: Item, peer: str) -> None:
         record = self._trace.record

@@ -29,20 +29,21 @@ class Farewell:
         self._now = now
         self._changed = changed
         self._linger = LINGER
-        self._begun = False
+        self.begun = False
         self._known = False
 
     @property
     def under_way(self) -> bool:
         """Whether more may come."""
-        return self._begun and (not self._known or self._rest() > 0)
+        return self.begun and (not self._known or self._rest() > 0)
 
     def _rest(self) -> float:
         return self._inlet.moved_at + self._linger - self._now()
 
     def begin(self) -> None:
-        """This router wants nothing any more: have the others say that they know."""
-        self._begun = True
+        """This router wants nothing any more: tell the others, and then have them say that they know."""
+        self.begun = True
+        self._book.own_changed(self._now())
         self._book.revise(self._now())
 
     async def over(self) -> None:

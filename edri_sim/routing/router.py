@@ -82,11 +82,9 @@ class Router:
 
     def renumber(self, incarnation: int) -> None:
         """This life has another number than was thought: a later one was in use already."""
-        former, self.origin = self.origin, Origin(self.origin.node, incarnation)
-        self.table.origin = self.origin
-        for envelope in self._deadlines.unsettled():
-            if envelope.origin is former:
-                envelope.origin = self.origin
+        self.origin = self.table.origin = Origin(self.origin.node, incarnation)
+        for envelope in self._deadlines.unsettled():  # All are this node's own: it has met nobody yet.
+            envelope.origin = self.origin
         self.table.forget()
 
     def _try_waiting(self) -> None:

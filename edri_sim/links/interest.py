@@ -25,6 +25,9 @@ DIGEST_EVERY = 5.0
 MOST_TYPES = 10_000
 """Types that a router may send: one that says more is not listened to."""
 
+MOST_REFUSED, MOST_SCHEMAS = 200, 512 << 10
+"""Refusals, and bytes of schemas, in one frame. What is beyond that shows event by event, as each is rejected."""
+
 _schema = msgspec.msgpack.Encoder(order="sorted").encode
 _read_schema = msgspec.msgpack.Decoder().decode
 _key = msgspec.msgpack.Encoder().encode
@@ -144,8 +147,10 @@ class InterestBook:
                 self._expect(other, now)
 
     def answered(self) -> bool:
-        """Whether all who can be reached have answered what they were asked last."""
-        return all(other.answered == self.revision for other in self.others.values() if other.reachable)
+        """Whether all who can be reached have answered what they were asked last, or have had time to."""
+        return all(
+            other.excused or other.answered == self.revision for other in self.others.values() if other.reachable
+        )
 
     def revise(self, now: float) -> None:
         """Have something to say to a router that only an answer to this very question shows to have arrived."""
@@ -328,7 +333,8 @@ class InterestBook:
 
     def _get(self, dst: str, refused: Iterable[tuple[str, str]]) -> InterestGet:
         wishes = [Wish(type_, fingerprint) for type_, fingerprint in self.wishes.items()]
-        return InterestGet(dst, self.node, 0, "", self.incarnation, self.revision, wishes, list(refused))
+        said = list(refused)[:MOST_REFUSED]
+        return InterestGet(dst, self.node, 0, "", self.incarnation, self.revision, wishes, said)
 
     def _ask_again(self, other: Other, now: float) -> None:
         """Ask what it wants, and again until it answers; not while it is asked already, however often that is said."""
@@ -348,11 +354,13 @@ class InterestBook:
 
     def _entries(self, other: Other) -> dict[str, Interest]:
         """What this router wants of another's wishes; the schema goes with it where the fingerprints differ."""
-        entries = {}
+        entries, room = {}, MOST_SCHEMAS
         for type_, theirs in other.wishes.items():
             own = self._own(type_) if self._wanted(type_) else None
             if own is not None:
                 schema = b"" if own.fingerprint == theirs else _schema(own.schema)
+                schema = schema if len(schema) <= room else b""
+                room -= len(schema)
                 entries[type_] = Interest(type_, True, own.fingerprint, schema)
         return entries
 

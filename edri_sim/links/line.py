@@ -11,6 +11,7 @@ from edri_sim.links.address import Address
 from edri_sim.links.alarm import Alarm
 from edri_sim.links.frames import (
     ABSENT,
+    HEADER,
     NOT_ALLOWED,
     RELAYED,
     STALE_INCARNATION,
@@ -91,9 +92,14 @@ class SwitchLine:
             self._stream.prod(DOUBT)
 
     def send(self, frame: bytes) -> None:
-        """Send a frame with the next :meth:`flush`, if the line is up, and not too much waits for it."""
+        """Send a frame with the next :meth:`flush`, if the line is up, and not too much waits for it.
+
+        One that is too large for the other end is dropped, too: it would end the line, again and again.
+        """
         stream = self._stream
-        if stream is not None and not (stream.full and stream.buffered > QUEUE):
+        if len(frame) > self._fabric.max_frame + HEADER.size:
+            self._fabric.oversized(len(frame))
+        elif stream is not None and not (stream.full and stream.buffered > QUEUE):
             stream.put(frame)
 
     def flush(self) -> None:

@@ -74,6 +74,7 @@ class TcpFabric:
         self.lines = [SwitchLine(self, address) for address in addresses]
         self._choice = Choice(self.lines, self.loop.time)
         self._node = ""
+        self._oversized = 0
         self._incarnation = 0
         self._endpoint: Endpoint | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -142,6 +143,12 @@ class TcpFabric:
         """A switch does not let events of this type pass to a router."""
         if self._endpoint is not None:
             self._endpoint.on_barred(node, type_)
+
+    def oversized(self, size: int) -> None:
+        """A frame was dropped: it is larger than the switches take."""
+        if not self._oversized:
+            self.log.error("dropped a frame of %d bytes: %d may be (others are not logged)", size, self.max_frame)
+        self._oversized += 1
 
     def on_frame(self, line: SwitchLine, raw: RawFrame) -> None:
         """A frame for this router. Raises BadFrame."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from edri_sim.links import interest
-from edri_sim.links.interest import InterestBook
+from edri_sim.links.frames import MAX_FRAME, FrameReader
+from edri_sim.links.interest import InterestBook, Own
 from tests.links.interest_model import FAULTS, Disagreement, Model
 
 SEEDS, EACH_FAULT = 300, 20
@@ -62,3 +63,31 @@ def test_a_planted_fault_is_found(plant: Callable[[pytest.MonkeyPatch], None], m
     plant(monkeypatch)
     with pytest.raises(Disagreement):
         run_all(100)
+
+
+def test_many_versions_that_differ_fit_into_frames() -> None:
+    """Two routers that know 3,000 types, each in a version of its own, with schemas of a kilobyte."""
+    types = [f"{'Type' * 20}{number}" for number in range(3_000)]
+    books = {}
+    for name in "ab":
+
+        def own(_: str, name: str = name) -> Own:
+            return Own(name, {"node": name, "text": "x" * 1_000})
+
+        books[name] = InterestBook(name, 1, own=own, wanted=lambda _: True, fits=lambda *_: "y" * 1_000)
+        books[name].ready(0.0)
+    for type_ in types:
+        books["a"].wish(type_, "a", 0.0)
+    books["a"].take_frames()
+    books["a"].up("b", 1, 0.0)
+    books["b"].up("a", 1, 0.0)
+    sizes = []
+    for _ in range(4):
+        for name, other in (("a", "b"), ("b", "a")):
+            for dst, frame in books[name].take_frames():
+                sizes.append(len(frame))
+                for raw in FrameReader().feed(frame):
+                    books[other].receive(raw, 0.0) if dst in (other, "") else None
+    assert max(sizes) < MAX_FRAME
+    assert len(books["a"].others["b"].wants) == len(types)
+    assert 0 < len(books["a"].others["b"].unfit) < len(types)

@@ -41,6 +41,8 @@ SLOWEST = 2.0
 """Seconds that a request of the healthy pair may take."""
 DEEP = b"\x91" * 5_000 + b"\xc0"
 """5,000 arrays of one item, one in the other."""
+DEEPER = b"\x91" * 100_000 + b"\xc0"
+"""Too deep to be passed over, too, on every version of Python."""
 
 
 def framed(body: bytes, number: int = Hello.number, flags: int = 0) -> bytes:

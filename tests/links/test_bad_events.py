@@ -33,7 +33,7 @@ from edri_sim.links.frames import Interest as Entry
 from edri_sim.links.inlet import MOST_LIVES
 from edri_sim.links.interest import MOST_TYPES
 from tests.links.cluster import connector_of
-from tests.links.siege import DEEP, Eve, Siege, framed
+from tests.links.siege import DEEP, DEEPER, Eve, Siege, framed
 from tests.runtime.cast import Told
 from tests.worlds import until
 
@@ -66,7 +66,7 @@ EVENTS: dict[str, tuple[dict[str, Any], str]] = {
     "wrong types": ({"payload": msgspec.msgpack.encode({"number": "seven"})}, "bad payload: Told.number"),
     "another schema": ({"payload": msgspec.msgpack.encode([7])}, "bad payload: Told"),
     "5,000 deep": ({"payload": DEEP}, "bad payload: Told"),
-    "5,000 deep where it is skipped": ({"payload": b"\x82\xa1x" + DEEP + b"\xa6number\x07"}, "bad payload: Told"),
+    "100,000 deep where it is skipped": ({"payload": b"\x82\xa1x" + DEEPER + b"\xa6number\x07"}, "bad payload: Told"),
     "cut off": ({"payload": msgspec.msgpack.encode({"number": 7})[:-1]}, "bad payload: Told"),
     "trailing bytes": ({"payload": msgspec.msgpack.encode({"number": 7}) + b"\xc0"}, "bad payload: Told"),
     "a request without a deadline": ({"kind": REQUEST, "type": "Ask", "remaining": -1.0}, "expired"),

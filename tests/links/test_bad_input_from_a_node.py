@@ -19,7 +19,7 @@ from edri_sim.links.frames import (
     encode,
 )
 from edri_sim.links.interest import MOST_TYPES
-from tests.links.siege import DEEP, HTTP, PICKLE, Siege, framed, hello
+from tests.links.siege import DEEP, DEEPER, HTTP, PICKLE, Siege, framed, hello
 from tests.worlds import until
 
 TO_SWITCH = {
@@ -29,7 +29,7 @@ TO_SWITCH = {
     "http": (HTTP, "bad_length"),
     "pickle": (PICKLE, "bad_length"),
     "no address": (framed(b"\x93\xa1b\xa3eve\x01", number=13), "bad_body"),
-    "5,000 deep": (framed(b"\x95\xa1b\xa3eve\x00\xa0" + DEEP, number=13), "bad_body"),
+    "100,000 deep": (framed(b"\x95\xa1b\xa3eve\x00\xa0" + DEEPER, number=13), "bad_body"),
     "a source that is another": (encode(Digest("b", "a", 0, "", 1, 1, 1, 1)), "forged"),
     "a source that is nobody": (encode(Digest("b", "", 0, "", 1, 1, 1, 1)), "forged"),
     "an event for all": (encode(Sync("", "eve", 0, "", 1, 1, 1, 1, 1, 0, 1)), "no_destination"),
@@ -68,6 +68,7 @@ TO_NODE: dict[str, tuple[Any, str]] = {
     "a sync of nothing": (lambda siege: encode(Sync(**siege.flow(), base=9, last=1, sync=1)), "bad_place"),
     "a reset for no reason": (lambda siege: encode(Reset(**siege.flow(), reason="?", now=1, sync=0)), "unknown_reason"),
     "interest in many types": (lambda _: wishes(MOST_TYPES + 1), "too_many_types"),
+    "600 deep": (lambda _: framed(b"\x98\xa1b\xa3eve\x00\xa0\x01\x01" + DEEP[-601:] + b"\x01", 12), "bad_body"),
     "a digest of words": (lambda _: framed(b"\x98\xa1b\xa3eve\x00\xa0" + b"\xa1x" * 4, 12), "bad_body"),
     "a digest of less": (lambda _: framed(b"\x97\xa1b\xa3eve\x00\xa0\x01\x01\x01", 12), "bad_body"),
     "a digest of more": (lambda _: framed(b"\x99\xa1b\xa3eve\x00\xa0" + b"\x01" * 5, 12), "bad_body"),

@@ -151,6 +151,7 @@ class Requests:
         if pending is None:
             return
         peer = pending.abroad.peer
+        self._settle_handled(pending)
         if pending.accepted or self.exchange.withdraw(peer, pending.row, "cancelled"):
             now = self._now()
             cancel = Item(CANCEL, "", Payload(b""), envelope.origin.incarnation, 0, now, ref=envelope.number)
@@ -199,9 +200,14 @@ class Requests:
         if pending is None or pending.abroad.peer != peer:
             self._router.late += 1
             return None
-        if pending.envelope.type.ack == "handled":
-            self.exchange.settle_handled(self.exchange.peer(peer), self.exchange.incarnation, number)
+        self._settle_handled(pending)
         return self._take(number)
+
+    def _settle_handled(self, pending: _Pending) -> None:
+        """A request that was to be kept until its handler had returned need not be kept any more."""
+        if pending.envelope.type.ack == "handled":
+            peer = self.exchange.peer(pending.abroad.peer)
+            self.exchange.settle_handled(peer, self.exchange.incarnation, pending.envelope.number)
 
     def accepted(self, number: int, rejected: str | None) -> None:
         """The other router has the request, or can't take it."""

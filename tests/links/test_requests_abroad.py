@@ -320,6 +320,42 @@ def test_a_request_that_is_queued_elsewhere_is_taken_out_of_the_queue(world: Wor
     world.run(main)
 
 
+@event(name="abroad.Deposit", ack="handled")
+class Deposit(Request[str]):
+    pass
+
+
+class Teller(Manager):
+    """Takes deposits, and never answers."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    @handles
+    async def deposit(self, event: Deposit) -> str:
+        self.taken += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_request_that_was_kept_until_handled_is_not_kept_once_its_requester_has_given_up(
+    world: World, cluster: Cluster
+) -> None:
+    teller = Teller()
+
+    async def main() -> None:
+        async with cluster, cluster.node("a") as a, cluster.node("b", lambda: teller):
+            await a.subscribed(Deposit)
+            asked = asyncio.ensure_future(a.request(Deposit(), timeout=30))
+            await until(lambda: teller.taken == 1)
+            kept = connector_of(a).exchange.peer("b").kept
+            await until(lambda: any(each.arrived for each in kept.values()))
+            asked.cancel()
+            await until(lambda: not kept and not connector_of(a).busy)
+
+    world.run(main)
+
+
 def test_a_request_that_has_not_left_yet_is_taken_back(world: World) -> None:
     answers = Answers("b")
 

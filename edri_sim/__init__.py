@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edri_sim.errors import Overloaded as Overloaded
     from edri_sim.errors import ProviderLost as ProviderLost
     from edri_sim.errors import RequestError as RequestError
+    from edri_sim.errors import TunnelClosed as TunnelClosed
+    from edri_sim.errors import TunnelLost as TunnelLost
     from edri_sim.events import Notification as Notification
     from edri_sim.events import Request as Request
     from edri_sim.events import Tunnel as Tunnel
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from edri_sim.host import Host as Host
     from edri_sim.links.reports import FlowGap as FlowGap
     from edri_sim.links.switch import Switch as Switch
+    from edri_sim.managers.blocking import BlockingTunnel as BlockingTunnel
     from edri_sim.managers.blocking import sleep as sleep
     from edri_sim.managers.manager import Manager as Manager
     from edri_sim.managers.pool import Pool as Pool
@@ -42,12 +45,14 @@ if TYPE_CHECKING:
     from edri_sim.node import part as part
     from edri_sim.realtime.launch import serve as serve
     from edri_sim.routing.deadletter import DeadLetter as DeadLetter
+    from edri_sim.routing.tunnel import TunnelEnd as TunnelEnd
     from edri_sim.run import Run as Run
     from edri_sim.settings import Settings as Settings
     from edri_sim.simulation.simulate import Simulation as Simulation
     from edri_sim.topology import Topology as Topology
 
 _HOME = {
+    "BlockingTunnel": "edri_sim.managers.blocking",
     "DeadLetter": "edri_sim.routing.deadletter",
     "DeadlineExceeded": "edri_sim.errors",
     "EdriError": "edri_sim.errors",
@@ -71,6 +76,9 @@ _HOME = {
     "Switch": "edri_sim.links.switch",
     "Topology": "edri_sim.topology",
     "Tunnel": "edri_sim.events",
+    "TunnelClosed": "edri_sim.errors",
+    "TunnelEnd": "edri_sim.routing.tunnel",
+    "TunnelLost": "edri_sim.errors",
     "Worker": "edri_sim.managers.worker",
     "event": "edri_sim.events",
     "handles": "edri_sim.managers.worker",

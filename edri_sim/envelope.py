@@ -75,6 +75,7 @@ class Envelope(msgspec.Struct, eq=False):
     notification and never for a request. ``parent`` is the job whose handler awaits this request. ``note`` is what is
     known of why the request may not end, for its error, and ``names`` how the trace numbers its origin and type. What
     came from another router may have a ``watch``, and may be ``redelivered``: then it may have been handled before.
+    ``tunnel`` is the opener's :class:`~edri_sim.routing.tunnel.Entrance` where the event opens a tunnel.
     """
 
     event: Any
@@ -91,6 +92,7 @@ class Envelope(msgspec.Struct, eq=False):
     note: str = ""
     watch: Watch | None = None
     redelivered: bool = False
+    tunnel: Any = None
 
     @property
     def event_id(self) -> str:
@@ -110,7 +112,8 @@ class Job(msgspec.Struct, eq=False):
     """One envelope at one handler: a notification has a job for each subscriber, a request has one.
 
     ``event`` is what the handler gets: the envelope's own, or a copy that went through the codec. ``label`` names the
-    manager or pool, ``slot`` is what runs the handler, and ``run`` what the slot needs to stop it.
+    manager or pool, ``slot`` is what runs the handler, and ``run`` what the slot needs to stop it. ``tunnels`` are
+    those that the handler serves, or has opened: they end with it.
     """
 
     envelope: Envelope
@@ -120,6 +123,7 @@ class Job(msgspec.Struct, eq=False):
     cancelled: bool = False
     done: bool = False
     run: Any = None
+    tunnels: list[Any] | None = None
 
 
 current: ContextVar[Job | None] = ContextVar("edri_sim_current_job", default=None)

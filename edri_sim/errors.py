@@ -126,6 +126,18 @@ class OutboxFull(RequestError):
     code = "outbox_full"
 
 
+class TunnelClosed(RequestError):
+    """This side of a tunnel was ended, or the other side was: nothing more can be sent, or nothing more comes."""
+
+    code = "tunnel_closed"
+
+
+class TunnelLost(RequestError):
+    """The other side of a tunnel is gone for good, or items were lost on the way to it."""
+
+    code = "tunnel_lost"
+
+
 class BadReply(RequestError):
     """The handler returned something that does not fit the reply type of the request, or that cannot be encoded."""
 
@@ -163,6 +175,8 @@ _BY_CODE: dict[str, type[RequestError]] = {
         EventTooLarge,
         OutboxFull,
         BadReply,
+        TunnelClosed,
+        TunnelLost,
     )
 }
 

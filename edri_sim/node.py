@@ -25,10 +25,13 @@ from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
 
 if TYPE_CHECKING:
-    from edri_sim.events import Notification, Request
+    from edri_sim.events import Notification, Request, Tunnel
+    from edri_sim.routing.opening import Opening
     from edri_sim.trace import Trace
 
 R = TypeVar("R")
+Up = TypeVar("Up")
+Down = TypeVar("Down")
 PartFactory = Callable[[], Part]
 Uplinks = Callable[[DurableOutbox | None], Connector]
 """Makes the connector of one life of a node, with its outbox if it has a durable one."""
@@ -111,6 +114,15 @@ class Node:
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Await this to send a notification to all subscribers, until each mailbox has taken it or given it up."""
         return self._open_router().notify(event)
+
+    def open(self, event: Tunnel[Up, Down], *, timeout: float | None = None) -> Opening[Up, Down]:
+        """``async with node.open(event) as tunnel``: open a tunnel to one provider; entered once its handler has begun.
+
+        ``timeout`` in seconds is for the opening alone, by default the setting ``request_timeout``; an open tunnel
+        lasts until its handler returns, or the block is left. Raises what :meth:`request` raises; see
+        :class:`~edri_sim.routing.tunnel.TunnelEnd` for what can be done with the tunnel.
+        """
+        return self._open_router().open(event, timeout=timeout)
 
     async def subscribed(self, event: type[Any], count: int = 1, *, timeout: float | None = None) -> None:
         """Return once ``count`` nodes, this one included, want events of this class.

@@ -9,16 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from edri_sim.envelope import current
-from edri_sim.errors import RequestCancelled
+from edri_sim.errors import RequestCancelled, TunnelClosed
 
 if TYPE_CHECKING:
-    from edri_sim.events import Notification, Request
+    from contextlib import AbstractAsyncContextManager
+
+    from edri_sim.events import Notification, Request, Tunnel
+    from edri_sim.routing.tunnel import TunnelEnd
 
 T = TypeVar("T")
 R = TypeVar("R")
+Up = TypeVar("Up")
+Down = TypeVar("Down")
+Out = TypeVar("Out", contravariant=True)
+In = TypeVar("In", covariant=True)
 
 
 class Port(Protocol):
@@ -29,6 +37,11 @@ class Port(Protocol):
 
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Send a notification to all subscribers."""
+
+    def open(
+        self, event: Tunnel[Up, Down], *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[TunnelEnd[Up, Down]]:
+        """What opens a tunnel, and closes it."""
 
 
 class Bridge(Protocol):
@@ -76,3 +89,68 @@ class Blocking:
     def notify(self, event: Notification) -> None:
         """Send a notification to all subscribers."""
         wait("self.blocking.notify", lambda: self._port.notify(event))
+
+    def open(self, event: Tunnel[Up, Down], *, timeout: float | None = None) -> BlockingOpening[Up, Down]:
+        """``with`` this to open a tunnel; ``timeout`` in seconds until a handler has begun. See :meth:`Node.open`."""
+        return BlockingOpening(self._port.open(event, timeout=timeout))
+
+
+class BlockingTunnel(Generic[Out, In]):
+    """One end of an open tunnel, for plain ``def`` code: see :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
+
+    def __init__(self, end: TunnelEnd[Out, In]) -> None:
+        self._end = end
+
+    def __repr__(self) -> str:
+        return f"<BlockingTunnel of {self._end!r}>"
+
+    def send(self, item: Out) -> None:
+        """Send an item; waits while the other side is a window behind. Raises what the awaited form raises."""
+        wait("tunnel.send", lambda: self._end.send(item))
+
+    def receive(self) -> In:
+        """The next item; waits for it. Raises what the awaited form raises."""
+        return wait("tunnel.receive", self._end.receive)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> In:
+        try:
+            return self.receive()
+        except TunnelClosed:
+            raise StopIteration from None
+
+    def end(self) -> None:
+        """Send no more; reading goes on."""
+        wait("tunnel.end", self._end_half)
+
+    async def _end_half(self) -> None:
+        self._end.end()
+
+    @property
+    def left(self) -> bool:
+        """Whether the other side has left the tunnel: nobody reads what is sent."""
+        return self._end.left
+
+
+class BlockingOpening(Generic[Up, Down]):
+    """``with self.blocking.open(event) as tunnel``: as the awaited form."""
+
+    def __init__(self, opening: AbstractAsyncContextManager[TunnelEnd[Up, Down]]) -> None:
+        self._opening = opening
+
+    def __enter__(self) -> BlockingTunnel[Up, Down]:
+        return BlockingTunnel(wait("self.blocking.open", self._opening.__aenter__))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Of a request that was cancelled nothing can be waited for any more: the tunnel ends with its handler's job.
+        if not isinstance(error, RequestCancelled):
+            wait("leaving a tunnel", lambda: self._leave(kind, error, traceback))
+
+    async def _leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._opening.__aexit__(kind, error, traceback)

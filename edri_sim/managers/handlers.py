@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from edri_sim.errors import DeclarationError
-from edri_sim.events import Notification, Request, event_type
+from edri_sim.events import Notification, Request, Tunnel, event_type
+from edri_sim.managers.blocking import BlockingTunnel
+from edri_sim.routing.tunnel import TunnelEnd
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +25,8 @@ def handles(function: F) -> F:
 
     A method of a :class:`Manager` or a :class:`Worker`, ``async def`` or plain ``def`` (which may block). What the
     handler of a ``Request[R]`` returns, an ``R``, is the reply; what it raises reaches the requester as HandlerError.
+    The handler of a ``Tunnel[Up, Down]`` takes its end of the tunnel as a second parameter: a ``TunnelEnd[Down, Up]``,
+    or in a plain ``def`` a ``BlockingTunnel[Down, Up]``; the tunnel ends when it returns or raises.
     """
     setattr(function, _MARK, True)
     return function
@@ -33,12 +37,14 @@ class HandlerSpec:
     """One handler: the method's name, the class of events that it takes, and whether it is ``async def``.
 
     ``waits`` is False for an ``async def`` without an ``await``: it needs no task, for it cannot be suspended.
+    ``tunnels``: it takes its end of a tunnel beside the event.
     """
 
     name: str
     cls: type[Any]
     is_async: bool
     waits: bool
+    tunnels: bool
 
 
 class HandlerTable:
@@ -111,21 +117,56 @@ def _marked(owner: type[Any]) -> dict[str, Callable[..., Any]]:
 
 def _spec(owner: type[Any], name: str, function: Callable[..., Any], names: Mapping[str, Any]) -> HandlerSpec:
     where = f"{owner.__qualname__}.{name}"
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) != 2:
+    parameters = [parameter.name for parameter in inspect.signature(function).parameters.values()]
+    if len(parameters) not in (2, 3):
         raise DeclarationError(
-            f"{where}: a handler takes self and one event, this one takes {len(parameters)} arguments"
+            f"{where}: a handler takes self and one event, or one that opens a tunnel and its end of that;"
+            f" this one takes {len(parameters)} arguments"
         )
     hints = get_type_hints(function, localns={**vars(owner), **names})
-    cls = hints.get(parameters[1].name)
+    cls = hints.get(parameters[1])
     if cls is None:
-        raise DeclarationError(f"{where}: annotate the parameter {parameters[1].name!r} with the event type it handles")
-    if not (isinstance(cls, type) and issubclass(cls, Notification | Request)):
-        raise DeclarationError(f"{where}: {cls!r} is no Notification or Request, and so cannot be handled")
+        raise DeclarationError(f"{where}: annotate the parameter {parameters[1]!r} with the event type it handles")
+    if not (isinstance(cls, type) and issubclass(cls, Notification | Request | Tunnel)):
+        raise DeclarationError(f"{where}: {cls!r} is no Notification, Request or Tunnel, and so cannot be handled")
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise DeclarationError(f"{where}: a handler returns one reply; this one is a generator")
+    is_async = inspect.iscoroutinefunction(function)
+    _check_end(where, cls, parameters[2:], hints, TunnelEnd if is_async else BlockingTunnel)
     _check_return(where, cls, hints)
-    return HandlerSpec(name, cls, inspect.iscoroutinefunction(function), _waits(function))
+    return HandlerSpec(name, cls, is_async, _waits(function), issubclass(cls, Tunnel))
+
+
+def _check_end(
+    where: str, cls: type[Any], parameters: list[str], hints: Mapping[str, Any], wanted: type[Any]
+) -> None:  # fmt: skip
+    """Check the parameter for the end of a tunnel, which only the handler of a tunnel has."""
+    if not issubclass(cls, Tunnel):
+        if parameters:
+            raise DeclarationError(f"{where}: {cls.__name__} opens no tunnel, so its handler takes one event only")
+        return
+    sends, receives = _travels(cls)
+    expected = f"{wanted.__name__}[{sends}, {receives}]"
+    if not parameters:
+        raise DeclarationError(f"{where}: {cls.__name__} opens a tunnel: add a parameter for its end, a {expected}")
+    hint = hints.get(parameters[0])
+    given = get_origin(hint) or hint
+    if given is not wanted or [_show(argument) for argument in get_args(hint)] not in ([], [sends, receives]):
+        shown = "nothing" if hint is None else _show_whole(hint)
+        raise DeclarationError(f"{where}: the parameter {parameters[0]!r} is a {expected}, not {shown}")
+
+
+def _travels(cls: type[Any]) -> tuple[str, str]:
+    """What the handler of a tunnel sends and receives, for messages."""
+    if not hasattr(cls, "__edri__"):
+        return "Down", "Up"
+    entry = event_type(cls)
+    return _show(entry.down), _show(entry.up)
+
+
+def _show_whole(hint: Any) -> str:
+    arguments = ", ".join(_show(argument) for argument in get_args(hint))
+    return f"{_show(get_origin(hint) or hint)}[{arguments}]" if arguments else _show(hint)
 
 
 def _waits(function: Callable[..., Any]) -> bool:
@@ -152,4 +193,6 @@ def _is_subclass(cls: Any, base: Any) -> bool:
 
 
 def _show(annotation: Any) -> str:
-    return getattr(annotation, "__qualname__", str(annotation))
+    if annotation is type(None):
+        return "None"
+    return str(annotation) if get_args(annotation) else getattr(annotation, "__qualname__", str(annotation))

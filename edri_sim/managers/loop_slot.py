@@ -10,6 +10,7 @@ from types import coroutine
 from typing import Any
 
 from edri_sim.envelope import Job, current
+from edri_sim.managers.serving import on_tunnel, on_tunnel_plain, serve
 from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
 from edri_sim.managers.stopping import ends_within
 from edri_sim.managers.strands import Function, Strands
@@ -34,6 +35,8 @@ class LoopSlot:
     """
 
     starts_at_once = True
+    _encoded = False
+    """Whether what passes through its tunnels goes through the codec, even to an opener on the same loop."""
 
     def __init__(self, plan: WorkerPlan, owner: SlotOwner, index: int, spawn: Spawn, kill_after: float | None) -> None:
         self.index = index
@@ -76,11 +79,24 @@ class LoopSlot:
         """The handler and what starts it; or what runs it through, with a job in place of the event, and None."""
         spec = self._plan.cls.handler_table.nearest(cls)
         function: Function = getattr(self._worker, spec.name)
-        start: Start | None = self._start_task if spec.is_async else self._strands.start
-        if spec.is_async and not spec.waits:
-            function, start = _runs_through(function), None
-        self._handlers[cls] = function, start
-        return function, start
+        start: Start = self._start_task if spec.is_async else self._strands.start
+        if spec.tunnels:
+            found: tuple[Function, Start | None] = self._tunnelling(function, start, spec.is_async)
+        elif spec.is_async and not spec.waits:
+            found = _runs_through(function), None
+        else:
+            found = function, start
+        self._handlers[cls] = found
+        return found
+
+    def _tunnelling(self, function: Any, start: Start, is_async: bool) -> tuple[Function, Start]:
+        """The handler of tunnels, and what starts it: first its end is joined to the opener's."""
+
+        def begin(job: Job, body: Function) -> None:
+            serve(job, encoded=self._encoded)
+            start(job, body)
+
+        return (on_tunnel(function, lambda end: end) if is_async else on_tunnel_plain(function)), begin
 
     def _start_task(self, job: Job, function: Function) -> None:
         task = self._spawn(self._run(job, function))

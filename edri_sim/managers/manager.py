@@ -116,4 +116,5 @@ def _plan(
     cls: type[Component], make: Callable[[], Component], label: str, concurrency: int, node: NodeContext
 ) -> WorkerPlan:
     router = node.router
-    return WorkerPlan(cls, make, label, node.log.of("pool"), router, node.settings, router.types.named, concurrency)
+    log = node.log.of("pool")
+    return WorkerPlan(cls, make, label, log, router, node.settings, router.types.named, router, concurrency)

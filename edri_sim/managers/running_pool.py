@@ -12,6 +12,7 @@ from typing import Any
 from edri_sim import trace
 from edri_sim.envelope import Envelope, Job
 from edri_sim.errors import HandlerError, NodeStopped, ProviderLost, RequestError
+from edri_sim.managers.serving import finish
 from edri_sim.managers.slot import Slot, WorkerPlan
 from edri_sim.routing.context import NodeContext
 from edri_sim.routing.mailbox import Mailbox, Overflow
@@ -167,9 +168,7 @@ class RunningPool:
 
     def ended(self, job: Job, value: Any, error: RequestError | None) -> None:
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""
-        job.done = True
-        if job.run is not None:
-            job.run = None  # A task's context refers to the job: no cycle is left for the collector.
+        _close(job, error)
         envelope, mailbox = job.envelope, self.mailbox
         del self._running[envelope]
         if self._record is not None:
@@ -268,6 +267,14 @@ class RunningPool:
                 raise
             self._admit(slot)
             return
+
+
+def _close(job: Job, error: RequestError | None) -> None:
+    job.done = True
+    if job.run is not None:
+        job.run = None  # A task's context refers to the job: no cycle is left for the collector.
+    if job.tunnels is not None:
+        finish(job, failed=error is not None)
 
 
 def _first(error: BaseException) -> BaseException:

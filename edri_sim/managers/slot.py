@@ -13,6 +13,7 @@ from edri_sim.events import EventType
 from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Port
 from edri_sim.managers.worker import Component
+from edri_sim.routing.opening import Starter
 from edri_sim.settings import Settings
 
 
@@ -20,7 +21,8 @@ from edri_sim.settings import Settings
 class WorkerPlan:
     """All that is needed to make an instance, here or in another process.
 
-    ``resolve`` gives the node's type of a wire name, and raises DeclarationError for one that it does not know.
+    ``resolve`` gives the node's type of a wire name, and raises DeclarationError for one that it does not know;
+    ``starter`` is where tunnels begin.
     """
 
     cls: type[Component]
@@ -30,6 +32,7 @@ class WorkerPlan:
     port: Port
     settings: Settings
     resolve: Callable[[str], EventType]
+    starter: Starter
     concurrency: int = 1
 
 

@@ -12,9 +12,14 @@ from edri_sim.managers.blocking import Blocking, Port
 from edri_sim.managers.handlers import HandlerTable, caller_names, handles
 
 if TYPE_CHECKING:
-    from edri_sim.events import Notification, Request
+    from contextlib import AbstractAsyncContextManager
+
+    from edri_sim.events import Notification, Request, Tunnel
+    from edri_sim.routing.tunnel import TunnelEnd
 
 R = TypeVar("R")
+Up = TypeVar("Up")
+Down = TypeVar("Down")
 
 __all__ = ["Component", "Delivery", "Worker", "handles"]
 
@@ -66,6 +71,12 @@ class Component:
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Await this to send a notification to all subscribers."""
         return self._connected().notify(event)
+
+    def open(
+        self, event: Tunnel[Up, Down], *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[TunnelEnd[Up, Down]]:
+        """``async with`` this to open a tunnel: see :meth:`Node.open`. It ends with the handler at the latest."""
+        return self._connected().open(event, timeout=timeout)
 
     @property
     def delivery(self) -> Delivery:

@@ -31,7 +31,10 @@ class Learn(Message):
 
 
 class Begin(Message):
-    """To the child: handle this event, whose id is ``node``, ``incarnation`` and ``event``."""
+    """To the child: handle this event, whose id is ``node``, ``incarnation`` and ``event``.
+
+    ``window`` is the handler's first credit, where the event opens a tunnel.
+    """
 
     job: int
     type: str
@@ -41,6 +44,7 @@ class Begin(Message):
     event: int
     remaining: float
     redelivered: bool
+    window: int
 
 
 class Cancel(Message):
@@ -105,8 +109,40 @@ class Hangup(Message):
     call: int
 
 
-ToChild = Boot | Learn | Begin | Cancel | Answered | Refused | Stop
-FromChild = Ready | Done | Failed | Call | Hangup
+class OpenCall(Message):
+    """From the child: a handler opens a tunnel; it ends with Answered or Refused. ``timeout`` is for the opening."""
+
+    call: int
+    job: int
+    type: str
+    payload: bytes
+    timeout: float | None
+    window: int
+
+
+class TunnelItem(Message):
+    """Either way: an item. ``tunnel`` is the number of the job that serves it, or that of the call, below 0."""
+
+    tunnel: int
+    payload: bytes
+
+
+class TunnelCredit(Message):
+    """Either way: so many more items may come; from the side that serves, the first says that its handler has begun."""
+
+    tunnel: int
+    count: int
+
+
+class TunnelEnded(Message):
+    """Either way: no more items come; ``how`` is as in :mod:`edri_sim.routing.tunnel`."""
+
+    tunnel: int
+    how: int
+
+
+ToChild = Boot | Learn | Begin | Cancel | Answered | Refused | Stop | TunnelItem | TunnelCredit | TunnelEnded
+FromChild = Ready | Done | Failed | Call | Hangup | OpenCall | TunnelItem | TunnelCredit | TunnelEnded
 
 _encode = msgspec.msgpack.Encoder().encode
 _LENGTH = struct.Struct("!I")

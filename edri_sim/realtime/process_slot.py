@@ -28,12 +28,18 @@ from edri_sim.realtime.messages import (
     Hangup,
     Learn,
     MessageStream,
+    OpenCall,
     Ready,
     Refused,
     Stop,
+    TunnelCredit,
+    TunnelEnded,
+    TunnelItem,
 )
 from edri_sim.realtime.sending import dumps
 from edri_sim.realtime.signals import describe_exit
+from edri_sim.realtime.tunnels import Carried, MessageFar, Wires
+from edri_sim.routing.wire import OpenerWire
 
 _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 
@@ -52,6 +58,8 @@ class ProcessSlot:
         self._numbers: dict[Job, int] = {}
         self._last = 0
         self._calls: dict[int, asyncio.Task[None]] = {}
+        self._wires = Wires()
+        self._carried: dict[int, Carried] = {}
         self._known: dict[str, EventType] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
@@ -61,7 +69,8 @@ class ProcessSlot:
         self._stopping = False
         self._on: dict[type[Any], Callable[[Any], None]] = {
             Ready: self._on_ready, Done: self._on_done, Failed: self._on_failed, Call: self._on_call,
-            Hangup: self._on_hangup,
+            Hangup: self._on_hangup, OpenCall: self._on_open, TunnelItem: self._wires.item,
+            TunnelCredit: self._wires.credit, TunnelEnded: self._wires.ended,
         }  # fmt: skip
 
     # Life
@@ -124,6 +133,7 @@ class ProcessSlot:
                 self._stream.close()
         else:
             self._reap()
+        self._abort_carried()
         calls = list(self._calls.values())
         for call in calls:
             call.cancel()
@@ -157,6 +167,7 @@ class ProcessSlot:
             self._owner.lost(self, reason)
         for call in list(self._calls.values()):
             call.cancel()  # Nobody is left to be told the answer.
+        self._abort_carried()
         for job in list(self._jobs.values()):
             self._end(self._numbers[job])
             if self._stopping:
@@ -183,7 +194,11 @@ class ProcessSlot:
         self._numbers[job] = number
         origin, remaining = envelope.origin, envelope.deadline - self._loop.time()
         identity = (origin.node, origin.incarnation, envelope.number)
-        stream.send(Begin(number, entry.name, payload, *identity, remaining, envelope.redelivered))
+        window = 0
+        if envelope.tunnel is not None:
+            window = envelope.tunnel.window
+            self._wires.add(number, OpenerWire(MessageFar(stream.send, number), envelope.tunnel))
+        stream.send(Begin(number, entry.name, payload, *identity, remaining, envelope.redelivered, window))
 
     def cancel(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; a child that goes on for ``kill_after`` seconds is killed."""
@@ -201,6 +216,7 @@ class ProcessSlot:
     def _end(self, number: int) -> Job:
         job = self._jobs.pop(number)
         del self._numbers[job]
+        self._wires.drop(number)
         if job.run is not None:
             job.run.cancel()
         return job
@@ -246,6 +262,43 @@ class ProcessSlot:
         call = self._calls.get(message.call)
         if call is not None:
             call.cancel()
+        carried = self._carried.get(message.call)
+        if carried is not None:
+            carried.abort()
+            self._drop_carried(message.call)
+
+    def _on_open(self, message: OpenCall) -> None:
+        context = copy_context()
+        context.run(current.set, self._jobs.get(message.job))
+        try:
+            context.run(self._carry, message)
+        except RequestError as error:
+            self._refuse(message.call, error)
+        except (CodecError, DeclarationError, ValueError) as error:
+            self._refuse(message.call, BadEvent(str(error)))
+
+    def _carry(self, message: OpenCall) -> None:
+        """Begin a tunnel for a handler in the child, in the context of its job."""
+        assert self._stream is not None
+        event = self._plan.resolve(message.type).codec.decode(message.payload)
+        call = message.call
+        carried = Carried(self._plan.starter, self._stream.send, message, event, lambda: self._drop_carried(call))
+        if not carried.done():
+            self._carried[call] = carried
+            self._wires.add(-call, carried.wire)
+
+    def _drop_carried(self, call: int) -> None:
+        self._carried.pop(call, None)
+        self._wires.drop(-call)
+
+    def _abort_carried(self) -> None:
+        carried, self._carried = self._carried, {}
+        for each in carried.values():
+            each.abort()
+
+    def _refuse(self, call: int, error: RequestError) -> None:
+        if self._stream is not None:
+            self._stream.send(Refused(call, error.code, error.args[0], error.details()))
 
     async def _publish(self, message: Call) -> None:
         """Do what a handler in the child asked for, in the context of its job, and tell it the end."""

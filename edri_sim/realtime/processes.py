@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import pickle
 import socket
@@ -20,11 +21,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from edri_sim.envelope import Envelope, Job, Origin, current
-from edri_sim.errors import BadReply, CodecError, ProviderLost, RequestError, request_error
+from edri_sim.envelope import SETTLED, Envelope, Job, Origin, current
+from edri_sim.errors import BadReply, CodecError, DeclarationError, ProviderLost, RequestError, request_error
 from edri_sim.events import EventType, event_type, registry
 from edri_sim.logs import NodeLog
 from edri_sim.managers.loop_slot import LoopSlot
+from edri_sim.managers.serving import finish
 from edri_sim.managers.slot import WorkerPlan, handler_error
 from edri_sim.realtime import signals
 from edri_sim.realtime.messages import (
@@ -38,23 +40,33 @@ from edri_sim.realtime.messages import (
     Hangup,
     Learn,
     MessageStream,
+    OpenCall,
     Ready,
     Refused,
     Stop,
     ToChild,
+    TunnelCredit,
+    TunnelEnded,
+    TunnelItem,
 )
 from edri_sim.realtime.spawn import spawner
+from edri_sim.realtime.tunnels import MessageFar, Wires
 from edri_sim.routing.deadlines import check_timeout
+from edri_sim.routing.opening import Opening
+from edri_sim.routing.tunnel import WINDOW
+from edri_sim.routing.wire import OpenerWire, ServerWire
 from edri_sim.settings import Settings
 
 
 class ChildPort:
     """Publishes through the node that owns this child."""
 
-    def __init__(self, send: Callable[[Any], None]) -> None:
+    def __init__(self, send: Callable[[Any], None], wires: Wires) -> None:
         self._send = send
+        self._wires = wires
         self._last = 0
         self._open: dict[int, asyncio.Future[bytes]] = {}
+        self._tunnels: dict[int, Envelope] = {}
         self.numbers: dict[Job, int] = {}
 
     async def request(self, event: Any, *, timeout: float | None = None) -> Any:
@@ -85,15 +97,65 @@ class ChildPort:
 
     def answered(self, message: Answered) -> None:
         """The node has the end of a call."""
+        tunnel = self._end_tunnel(message.call)
+        if tunnel is not None and tunnel.reply_to is not None:
+            tunnel.reply_to.set_result(None)
         future = self._open.get(message.call)
         if future is not None and not future.done():
             future.set_result(message.payload)
 
     def refused(self, message: Refused) -> None:
         """The node says that a call failed."""
+        error = request_error(message.code, message.message, message.details)
+        tunnel = self._end_tunnel(message.call)
+        if tunnel is not None and tunnel.reply_to is not None:
+            tunnel.reply_to.set_exception(error)
         future = self._open.get(message.call)
         if future is not None and not future.done():
-            future.set_exception(request_error(message.code, message.message, message.details))
+            future.set_exception(error)
+
+    # Tunnels: see Starter
+
+    def open(self, event: Any, *, timeout: float | None = None) -> Opening[Any, Any]:
+        """See :class:`~edri_sim.managers.blocking.Port`."""
+        return Opening(self, event, timeout)
+
+    def start_tunnel(self, event: Any, opening: Any, timeout: float | None) -> Envelope:
+        """See :class:`~edri_sim.routing.opening.Starter`."""
+        entry = event_type(event)
+        if entry.kind != "tunnel":
+            raise DeclarationError(f"{entry.name} is a {entry.kind}, and only a tunnel is opened")
+        number = self._last = self._last + 1
+        now = asyncio.get_running_loop().time()
+        limit = math.inf if timeout is None else check_timeout(entry.name, timeout)
+        envelope = Envelope(event, entry, number, Origin("", 0), now, limit, (0, 0), opening)
+        envelope.tunnel = opening
+        self._tunnels[number] = envelope
+        self._wires.add(-number, OpenerWire(MessageFar(self._send, -number), opening))
+        return envelope
+
+    def place(self, envelope: Envelope) -> None:
+        """See :class:`~edri_sim.routing.opening.Starter`."""
+        job = current.get()
+        by = self.numbers.get(job, 0) if job else 0
+        timeout = None if envelope.deadline == math.inf else envelope.deadline
+        payload = envelope.type.codec.encode(envelope.event)
+        self._send(OpenCall(envelope.number, by, envelope.type.name, payload, timeout, WINDOW))
+
+    def hold(self, envelope: Envelope) -> None:
+        """See :class:`~edri_sim.routing.opening.Starter`; the node has its deadline."""
+
+    def cancel_own(self, envelope: Envelope) -> None:
+        """See :class:`~edri_sim.routing.opening.Starter`."""
+        self._end_tunnel(envelope.number)
+        self._send(Hangup(envelope.number))
+
+    def _end_tunnel(self, number: int) -> Envelope | None:
+        self._wires.drop(-number)
+        envelope = self._tunnels.pop(number, None)
+        if envelope is not None:
+            envelope.state = SETTLED
+        return envelope
 
 
 class Child:
@@ -102,7 +164,8 @@ class Child:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._settled: asyncio.Future[None] | None = None
-        self._port = ChildPort(self._send)
+        self._wires = Wires()
+        self._port = ChildPort(self._send, self._wires)
         self._slot: LoopSlot | None = None
         self._types: dict[str, EventType] = {}
         self._label = ""
@@ -113,6 +176,7 @@ class Child:
         self._on: dict[type[Any], Callable[[Any], None]] = {
             Boot: self._on_boot, Learn: self._on_learn, Begin: self._on_begin, Cancel: self._on_cancel,
             Answered: self._port.answered, Refused: self._port.refused, Stop: self._on_stop,
+            TunnelItem: self._wires.item, TunnelCredit: self._wires.credit, TunnelEnded: self._wires.ended,
         }  # fmt: skip
 
     async def serve(self, connection: socket.socket) -> None:
@@ -146,7 +210,8 @@ class Child:
             make, cls, label, node = _unpack(plan)
             self._label = label
             log = NodeLog("pool", node, lambda: datetime.now().astimezone())
-            ours = WorkerPlan(cls, make, label, log, self._port, Settings(), lambda name: self._types[name])
+            port = self._port
+            ours = WorkerPlan(cls, make, label, log, port, Settings(), lambda name: self._types[name], port)
             # No limit: the node kills a child that takes too long to stop.
             self._slot = LoopSlot(ours, self, 0, spawner(self._loop), None)
             await self._slot.start()
@@ -169,6 +234,10 @@ class Child:
         origin = Origin(message.node, message.incarnation)
         envelope = Envelope(event, entry, message.event, origin, self._loop.time(), deadline, (0, 0))
         envelope.redelivered = message.redelivered
+        if message.window:
+            wire = ServerWire(MessageFar(self._send, message.job), message.window, _nothing)
+            envelope.tunnel = wire
+            self._wires.add(message.job, wire)
         job = self._jobs[message.job] = Job(envelope, event, self._label, self._slot)
         self._port.numbers[job] = message.job
         self._slot.submit(job)
@@ -196,6 +265,7 @@ class Child:
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""
         entry = job.envelope.type
         payload = b""
+        finish(job, failed=error is not None)
         if error is None and entry.kind == "request":
             try:
                 payload = entry.reply_codec.encode(value)
@@ -215,9 +285,14 @@ class Child:
         job.done = True
         number = self._port.numbers.pop(job)
         del self._jobs[number]
+        self._wires.drop(number)
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
         return number
+
+
+def _nothing() -> None:
+    """What is done in the child when a tunnel opens: the node keeps its deadline."""
 
 
 def _unpack(plan: bytes) -> tuple[Any, Any, str, str]:

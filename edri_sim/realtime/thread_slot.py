@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from edri_sim.envelope import Job, current
 from edri_sim.errors import RequestCancelled
 from edri_sim.managers.blocking import Port, bridge
+from edri_sim.managers.handlers import HandlerSpec
+from edri_sim.managers.serving import on_tunnel, on_tunnel_plain, serve
 from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
 from edri_sim.managers.worker import Component
+from edri_sim.realtime.thread_tunnels import ThreadEnd, ThreadOpening
+from edri_sim.routing.tunnel import TunnelEnd
 
 if TYPE_CHECKING:
-    from edri_sim.events import Notification, Request
+    from edri_sim.events import Notification, Request, Tunnel
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +45,11 @@ class ThreadPort:
     async def notify(self, event: Notification) -> None:
         """See :class:`~edri_sim.managers.blocking.Port`."""
         await self._cross(self._port.notify(event))
+
+    def open(self, event: Tunnel[Any, Any], *, timeout: float | None = None) -> Any:
+        """See :class:`~edri_sim.managers.blocking.Port`; in a plain function it is the node's loop that waits."""
+        opening = self._port.open(event, timeout=timeout)
+        return opening if bridge.get() is not None else ThreadOpening(opening, self._loop)
 
     async def _cross(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if asyncio.get_running_loop() is self._loop:
@@ -89,6 +98,8 @@ class ThreadSlot:
 
     def submit(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`."""
+        if job.envelope.tunnel is not None:
+            serve(job)
         self._jobs.put(job)
 
     def cancel(self, job: Job) -> None:
@@ -150,7 +161,7 @@ class ThreadSlot:
 
     def _call(self, runner: asyncio.Runner, job: Job) -> tuple[Any, BaseException | None]:
         spec = self._plan.cls.handler_table.nearest(type(job.event))
-        function = getattr(self._worker, spec.name)
+        function = self._function(spec)
         context = self._context.copy()
         context.run(current.set, job)
         try:
@@ -160,6 +171,15 @@ class ThreadSlot:
             return context.run(function, job.event), None
         except BaseException as error:
             return None, error
+
+    def _function(self, spec: HandlerSpec) -> Callable[[Any], Any]:
+        function = getattr(self._worker, spec.name)
+        if not spec.tunnels:
+            return function  # type: ignore[no-any-return]
+        return on_tunnel(function, self._end_here) if spec.is_async else on_tunnel_plain(function)
+
+    def _end_here(self, end: TunnelEnd[Any, Any]) -> ThreadEnd:
+        return ThreadEnd(end, self._loop)
 
     async def _cancellable(self, job: Job, function: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         task = asyncio.current_task()

@@ -34,13 +34,14 @@ class Deadlines:
     the router keeps it.
     """
 
-    __slots__ = ("_armed", "_expire", "_heap", "_loop", "_ticket", "_timer", "live")
+    __slots__ = ("_armed", "_expire", "_heap", "_held", "_loop", "_ticket", "_timer", "live")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[Envelope], None]) -> None:
         self.live = 0
         self._loop = loop
         self._expire = expire
         self._heap: list[Entry] = []
+        self._held: dict[Envelope, None] = {}
         self._armed = math.inf
         self._ticket = count().__next__
         self._timer: asyncio.TimerHandle | None = None
@@ -59,13 +60,23 @@ class Deadlines:
         if when < self._armed:
             self._arm(when)
 
+    def hold(self, envelope: Envelope) -> None:
+        """What was watched has no deadline any more: it stays unsettled until it is let go."""
+        envelope.deadline = math.inf
+        self._held[envelope] = None
+
+    def let_go(self, envelope: Envelope) -> None:
+        """What may be held is settled."""
+        self._held.pop(envelope, None)
+
     def idle(self) -> bool:
         """Whether the armed timer waits for nothing: such a timer does not keep a simulation running."""
-        return not self.live
+        return self.live == len(self._held)
 
     def unsettled(self) -> list[Envelope]:
         """Every request that has not ended, in order of publication."""
-        return [entry[3] for entry in sorted(self._heap, key=_number) if entry[3].state != SETTLED]
+        watched = {envelope: None for _, _, _, envelope in self._heap if envelope.state != SETTLED}
+        return sorted(watched | self._held, key=_number)
 
     def __call__(self) -> None:
         """The timer: expire what is due, forget what is settled, arm for the next."""
@@ -78,8 +89,8 @@ class Deadlines:
             due.append(heappop(heap))
         # The newest first: a request that a handler made ends before the one that the handler works on, and so can
         # tell it why.
-        for _, _, _, envelope in sorted(due, key=_number, reverse=True):
-            if envelope.state != SETTLED:
+        for envelope in sorted([entry[3] for entry in due], key=_number, reverse=True):
+            if envelope.state != SETTLED and envelope.deadline < math.inf:
                 self._expire(envelope)
         if heap and heap[0][0] < self._armed:
             self._arm(heap[0][0])
@@ -87,6 +98,7 @@ class Deadlines:
     def close(self) -> None:
         """Drop the timer and all entries."""
         self._heap.clear()
+        self._held.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -102,5 +114,5 @@ class Deadlines:
         heapify(self._heap)
 
 
-def _number(entry: Entry) -> int:
-    return entry[1]
+def _number(envelope: Envelope) -> int:
+    return envelope.number

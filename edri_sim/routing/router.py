@@ -11,23 +11,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 from edri_sim import trace
-from edri_sim.envelope import SETTLED, WAITING, Envelope, Origin, current
-from edri_sim.errors import (
-    CodecError,
-    DeadlineExceeded,
-    NodeStopped,
-    NoRoute,
-    Overloaded,
-    RequestCancelled,
-    RequestError,
-)
-from edri_sim.events import EventType, Notification, Request, TypeTable
+from edri_sim.envelope import SETTLED, WAITING, Envelope, Origin, ReplyAddress, current
+from edri_sim.errors import CodecError, NodeStopped, RequestCancelled, RequestError
+from edri_sim.events import EventType, Notification, Request, Tunnel, TypeTable
 from edri_sim.logs import NodeLog
-from edri_sim.routing.cycles import note_cycle
 from edri_sim.routing.deadletter import DeadLetter
 from edri_sim.routing.deadlines import Deadlines, check_timeout
 from edri_sim.routing.mailbox import Mailbox
+from edri_sim.routing.opening import Opening
 from edri_sim.routing.overflow import Overflowing
+from edri_sim.routing.refusals import no_route, overloaded, too_late
 from edri_sim.routing.route import Route
 from edri_sim.routing.table import OWN, RoutingTable
 from edri_sim.routing.uplink import Uplink
@@ -35,6 +28,8 @@ from edri_sim.settings import Settings
 from edri_sim.trace import Trace
 
 R = TypeVar("R")
+Up = TypeVar("Up")
+Down = TypeVar("Down")
 
 
 class Router:
@@ -97,7 +92,7 @@ class Router:
 
     def _try_elsewhere(self, envelope: Envelope, full: list[Mailbox]) -> None:
         """Offer a request that waits at ``full`` mailboxes to providers that came later; it keeps its places."""
-        route = self.table.request_route(type(envelope.event))
+        route = self.table.provider_route(envelope.type)
         new = tuple(mailbox for mailbox in route.mailboxes if mailbox not in full)
         if self._offered(envelope, new) or self._sent_abroad(envelope, route):
             for mailbox in full:
@@ -130,7 +125,27 @@ class Router:
             self._cancel(envelope, future)
             raise
 
-    def _envelope(self, event: Any, route: Route, future: asyncio.Future[Any] | None, timeout: float) -> Envelope:
+    def open(self, event: Tunnel[Up, Down], *, timeout: float | None = None) -> Opening[Up, Down]:
+        """``async with`` this to open a tunnel: see :class:`~edri_sim.routing.opening.Opening`.
+
+        ``timeout`` in seconds is for the opening alone, until a handler has begun. Raises what a request raises.
+        """
+        return Opening(self, event, timeout)
+
+    def start_tunnel(self, event: Any, opening: Any, timeout: float | None) -> Envelope:
+        """The envelope of a tunnel that opens; it is still to be placed."""
+        route = self.table.tunnel_route(type(event))
+        seconds = self._timeout if timeout is None else check_timeout(route.type.name, timeout)
+        envelope = self._envelope(event, route, opening, seconds)
+        envelope.tunnel = opening
+        self._deadlines.watch(envelope)
+        return envelope
+
+    def hold(self, envelope: Envelope) -> None:
+        """A tunnel is open: it has no deadline any more, and ends with its handler."""
+        self._deadlines.hold(envelope)
+
+    def _envelope(self, event: Any, route: Route, future: ReplyAddress | None, timeout: float) -> Envelope:
         now = self._time()
         deadline = now + timeout
         parent = current.get()
@@ -153,7 +168,7 @@ class Router:
 
         It waits for room at the local providers, or, where nobody provides it, for somebody who does.
         """
-        route = self.table.request_route(type(envelope.event))
+        route = self.table.provider_route(envelope.type)
         if self._offered(envelope, route.mailboxes):
             return
         if self._sent_abroad(envelope, route):
@@ -162,7 +177,7 @@ class Router:
             for mailbox in route.mailboxes:
                 mailbox.park(envelope)
         elif envelope.origin is not self.origin:
-            self.fail(envelope, self._no_route(envelope))
+            self.fail(envelope, no_route(envelope, self._grace))
         else:
             self._unrouted[envelope.number] = envelope
             self._deadlines.add(min(envelope.deadline, self._loop.time() + self._grace), envelope)
@@ -274,6 +289,8 @@ class Router:
         envelope.holder = None
         envelope.parent = None
         self._deadlines.live -= 1
+        if envelope.tunnel is not None:
+            self._deadlines.let_go(envelope)
         if envelope.origin is self.origin:  # The end of a request is what its requester sees.
             if self._record is not None:
                 self._record(stage, self._component, envelope, detail)
@@ -286,6 +303,10 @@ class Router:
             if not future.cancelled():
                 future.exception()  # Retrieved, so that asyncio does not report it as forgotten.
             return
+        self.cancel_own(envelope)
+
+    def cancel_own(self, envelope: Envelope) -> None:
+        """This node wants no end of its request any more."""
         self._withdraw(envelope)
         detail = self._trace.detail("cancelled") if self._trace.record is not None else 0
         self._settle(envelope, trace.FAILED, "cancelled", detail)
@@ -296,37 +317,24 @@ class Router:
             holder.abandon(envelope)
             return
         self._unrouted.pop(envelope.number, None)
-        for mailbox in self.table.request_route(type(envelope.event)).mailboxes:
+        for mailbox in self.table.provider_route(envelope.type).mailboxes:
             mailbox.unpark(envelope)
 
     def _expire(self, envelope: Envelope) -> None:
         now = self._loop.time()
         if envelope.number in self._unrouted:
-            reason: RequestError = self._no_route(envelope)
+            reason: RequestError = no_route(envelope, self._grace)
         elif now < envelope.deadline and not math.isclose(now, envelope.deadline, rel_tol=0, abs_tol=1e-6):
             self._deadlines.add(envelope.deadline, envelope)  # It found a provider within its grace.
             return
         elif envelope.state == WAITING:
-            reason = self._overloaded(envelope)
+            reason = overloaded(envelope, self.table.provider_route(envelope.type).mailboxes)
         else:
-            reason = DeadlineExceeded(_too_late(envelope))
+            reason = too_late(envelope)
         where = envelope.holder.label if envelope.holder is not None else f"{self.origin.node}/router"
         self._withdraw(envelope)
         self.fail(envelope, reason)
         self.dead_letter(envelope, reason.code, where)
-
-    def _overloaded(self, envelope: Envelope) -> Overloaded:
-        for mailbox in self.table.request_route(type(envelope.event)).mailboxes:
-            note_cycle(envelope, mailbox.label)
-        text = f"{envelope.subject}: no provider had room until the deadline"
-        return Overloaded(text + envelope.note)
-
-    def _no_route(self, envelope: Envelope) -> NoRoute:
-        return NoRoute(
-            f"{envelope.subject}: nobody provides it, and nobody came to provide it within"
-            f" {min(self._grace, envelope.deadline - envelope.created):.3g} s"
-            f"{envelope.note or '; start a manager with a handler for it'}"
-        )
 
     def dead_letter(self, envelope: Envelope, reason: str, where: str) -> None:
         """Report an event that nobody will handle: a log line, a count, and a :class:`DeadLetter` to who wants it."""
@@ -389,12 +397,3 @@ def _let_go(future: asyncio.Future[None]) -> None:
 
 def _outstanding(mailbox: Mailbox) -> int:
     return mailbox.outstanding
-
-
-def _too_late(envelope: Envelope) -> str:
-    holder = envelope.holder
-    if holder is not None and not holder.runs(envelope):
-        note_cycle(envelope, holder.label)
-    where = f"it was at {holder.label}" if holder is not None else "it waited"
-    limit = envelope.deadline - envelope.created
-    return f"{envelope.subject}: no reply within {limit:.3g} s; {where}{envelope.note}"

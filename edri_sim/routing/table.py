@@ -31,6 +31,7 @@ class RoutingTable:
         self.types = types
         self.uplink: Uplink | None = None
         self.requests: dict[type, Route] = {}
+        self.tunnels: dict[type, Route] = {}
         self.notifications: dict[type, Route] = {}
         self.closed = False
         self._names = names
@@ -70,6 +71,7 @@ class RoutingTable:
     def forget(self) -> None:
         """Work out anew where events go, and tell those who wait for that."""
         self.requests.clear()
+        self.tunnels.clear()
         self.notifications.clear()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
@@ -113,6 +115,14 @@ class RoutingTable:
     def request_route(self, cls: type) -> Route:
         """The route of a request. Raises NodeStopped, or DeclarationError for what is no request."""
         return self.requests.get(cls) or self._learn(cls, "request", self.requests)
+
+    def tunnel_route(self, cls: type) -> Route:
+        """The route of a tunnel. Raises NodeStopped, or DeclarationError for what is no tunnel."""
+        return self.tunnels.get(cls) or self._learn(cls, "tunnel", self.tunnels)
+
+    def provider_route(self, entry: EventType) -> Route:
+        """The route of what one provider takes: a request or a tunnel."""
+        return self.request_route(entry.cls) if entry.kind == "request" else self.tunnel_route(entry.cls)
 
     def notify_route(self, cls: type) -> Route:
         """The route of a notification. Raises NodeStopped, or DeclarationError for what is no notification."""

@@ -149,6 +149,8 @@ class ModelledMethodSlot(ModelledSlot):
 class ModelledProcessSlot(ModelledSlot):
     """The slot of mode ``process``: a GIL of its own, the codec between it and the node, and the cost of a spawn."""
 
+    _encoded = True
+
     def __init__(self, host: SimulatedHost, plan: WorkerPlan, owner: SlotOwner, index: int) -> None:
         super().__init__(host, plan, owner, index)
         self._gil = simpy.Resource(host.processor.env, capacity=1)

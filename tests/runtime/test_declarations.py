@@ -8,7 +8,21 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, Notification, Pool, Request, Simulation, Topology, Worker, event, handles, part
+from edri_sim import (
+    Manager,
+    Node,
+    Notification,
+    Pool,
+    Request,
+    Simulation,
+    Topology,
+    Tunnel,
+    TunnelEnd,
+    Worker,
+    event,
+    handles,
+    part,
+)
 from edri_sim.errors import DeclarationError
 from edri_sim.routing.mailbox import wait
 from tests.runtime.cast import Ask, Ear, Echo, Told
@@ -103,8 +117,46 @@ def async_generator_with_return() -> object:
 def too_many_parameters() -> object:
     class W(Worker):
         @handles
-        async def ask(self, event: Ask, more: int) -> str:
+        async def ask(self, event: Ask, more: int, most: int) -> str:
             return ""
+
+    return W
+
+
+def end_of_no_tunnel() -> object:
+    class W(Worker):
+        @handles
+        async def ask(self, event: Ask, more: TunnelEnd[int, str]) -> str:
+            return ""
+
+    return W
+
+
+@event(name="declarations.Pour")
+class Pour(Tunnel[str, int]):
+    pass
+
+
+def no_end() -> object:
+    class W(Worker):
+        @handles
+        async def pour(self, event: Pour) -> None: ...
+
+    return W
+
+
+def plain_with_async_end() -> object:
+    class W(Worker):
+        @handles
+        def pour(self, event: Pour, tunnel: TunnelEnd[int, str]) -> None: ...
+
+    return W
+
+
+def end_turned_around() -> object:
+    class W(Worker):
+        @handles
+        async def pour(self, event: Pour, tunnel: TunnelEnd[str, int]) -> None: ...
 
     return W
 
@@ -115,15 +167,19 @@ def manager_with(**attributes: Any) -> Callable[[], object]:
 
 BAD: list[tuple[Callable[[], object], str]] = [
     (no_annotation, r"W\.ask: annotate the parameter 'event' with the event type it handles"),
-    (no_event, r"W\.ask: <class 'int'> is no Notification or Request, and so cannot be handled"),
+    (no_event, r"W\.ask: <class 'int'> is no Notification, Request or Tunnel, and so cannot be handled"),
     (wrong_return, r"W\.ask: it is annotated to return int, but Ask is answered with str"),
-    (wrong_notification_return, r"W\.told: it is annotated to return str, but Told is answered with NoneType"),
+    (wrong_notification_return, r"W\.told: it is annotated to return str, but Told is answered with None"),
     (two_of_one_type, r"W: first and second both handle Ask"),
     (generator, r"W\.ask: .*a handler returns one reply; this one is a generator"),
     (generator_without_return, r"W\.ask: a handler returns one reply; this one is a generator"),
     (async_generator, r"W\.ask: a handler returns one reply; this one is a generator"),
     (async_generator_with_return, r"W\.ask: .*a handler returns one reply; this one is a generator"),
-    (too_many_parameters, r"W\.ask: a handler takes self and one event, this one takes 3 arguments"),
+    (too_many_parameters, r"W\.ask: a handler takes self and one event, or .*; this one takes 4 arguments"),
+    (end_of_no_tunnel, r"W\.ask: Ask opens no tunnel, so its handler takes one event only"),
+    (no_end, r"W\.pour: Pour opens a tunnel: add a parameter for its end, a TunnelEnd\[int, str\]"),
+    (plain_with_async_end, r"W\.pour: .*'tunnel' is a BlockingTunnel\[int, str\], not TunnelEnd\[int, str\]"),
+    (end_turned_around, r"W\.pour: the parameter 'tunnel' is a TunnelEnd\[int, str\], not TunnelEnd\[str, int\]"),
     (manager_with(concurrency=0), r"M\(concurrency=0\): expected a whole number, 1 or more"),
     (manager_with(concurrency=1.5), r"M\(concurrency=1\.5\): expected a whole number, 1 or more"),
     (manager_with(queue=-1), r"M\(queue=-1\): expected a whole number, 0 or more"),

@@ -10,7 +10,7 @@ import pytest
 from edri_sim.errors import EdriError
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.running_pool import RunningPool
-from edri_sim.routing import router, table
+from edri_sim.routing import refusals, table
 from edri_sim.routing.deadlines import Deadlines
 from edri_sim.routing.mailbox import Mailbox
 from edri_sim.routing.router import Router
@@ -94,7 +94,7 @@ BREAKAGES: dict[str, tuple[Broken, Callable[[], object]]] = {
         lambda: test_deadlines.test_a_request_that_names_no_timeout_has_the_nodes(SIMULATED),
     ),
     "cycles that are not named": (
-        (router, "note_cycle", _nothing),
+        (refusals, "note_cycle", _nothing),
         lambda: test_cycles.test_after_a_cycle_the_actors_serve_again(SIMULATED),
     ),
     "a stop that does not drain": (

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from edri_sim.errors import DeclarationError
 from edri_sim.managers.pool import check_count
@@ -155,6 +156,24 @@ class Topology:
         self._by_default.pop(pair, None)
         return spec
 
+    def check(self) -> None:
+        """Refuse what cannot work as a whole. Whoever is about to run it calls this; until then it may grow.
+
+        Two nodes that are joined to switches must have one in common, as switches do not forward to one another. A node
+        without a switch is alone, and may be.
+
+        Raises:
+            DeclarationError: two nodes share no switch.
+        """
+        groups: dict[frozenset[str], NodeSpec] = {}
+        for spec in self.nodes.values():
+            if spec.switches:
+                groups.setdefault(frozenset(spec.switches), spec)
+        # One node for each set of switches is enough: of many nodes, most are joined to the same ones.
+        for one, other in combinations(groups, 2):
+            if one.isdisjoint(other):
+                raise _apart(self.name, groups[one], groups[other])
+
     def _check_new(self, kind: str, name: str) -> None:
         check_name(kind, name)
         for taken, there in (("node", self.nodes), ("switch", self.switches)):
@@ -191,6 +210,15 @@ def unknown(what: str, name: object, known: Iterable[str]) -> DeclarationError:
     others = f"expected one of {', '.join(names)}" if names else "none is declared"
     hint = f"did you mean {near[0]!r}?" if near else others
     return DeclarationError(f"{what} {name!r} is unknown: {hint}")
+
+
+def _apart(topology: str, one: NodeSpec, other: NodeSpec) -> DeclarationError:
+    (a, at_a), (b, at_b) = ((repr(spec.name), ", ".join(spec.switches)) for spec in (one, other))
+    together = [*one.switches, other.switches[0]]
+    return DeclarationError(
+        f"topology {topology!r}: nodes {a} (at {at_a}) and {b} (at {at_b}) share no switch, and switches do not forward"
+        f" to one another: join one of them to a switch of the other too, as in node({a}, switch={together!r})"
+    )
 
 
 def _check_address(name: str, address: object) -> None:

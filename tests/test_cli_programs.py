@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from edri_sim.settings import Settings, SwitchSettings
-from tests.realtime.programs import PAIR, ROOT, Here, Program, edri, free_address, here, running
+from tests.realtime.programs import PAIR, ROOT, SHARES_NONE, SPLIT, Here, Program, edri, free_address, here, running
 
 __all__ = ["here"]
 
@@ -62,6 +62,9 @@ BAD_NODE = [
         "node 'left' is durable and has no place for files: give --data DIR",
     ),
     ((PAIR, "left", "--switch", "127.0.0.1:1", "--ca", "c"), "setting tls_cert='': expected a file, as tls_cert"),
+    ((SPLIT, "left"), SHARES_NONE),
+    ((SPLIT, "left", "--switch", "127.0.0.1:1"), SHARES_NONE),
+    ((SPLIT, "left", "--show-config"), SHARES_NONE),
     ((PAIR, "left", "--switch", "127.0.0.1:1", "--allow", "x"), "setting allow='x': [Errno 2] No such file"),
 ]
 

@@ -17,6 +17,8 @@ import pytest
 from tests.realtime.programs import (
     PAIR,
     ROOT,
+    SHARES_NONE,
+    SPLIT,
     Here,
     Program,
     edri,
@@ -268,6 +270,9 @@ BAD = [
     ((PAIR, "--switch", "a"), "setting switches='a': expected addresses host:port or [IPv6]:port"),
     ((PAIR, "--certs", "docs"), "--certs docs: there is no hub.crt: edri-sim certs makes it"),
     ((PAIR, "--log", "loud"), "--log loud: expected one of debug, info, warning, error"),
+    ((SPLIT,), SHARES_NONE),
+    ((SPLIT, "--only", "left"), SHARES_NONE),
+    ((SPLIT, "--show-config"), SHARES_NONE),
     (
         ("tests.realtime.pair:lasting",),
         "node 'left' is durable and has no place for files: give --data DIR or EDRI_DATA",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from edri_sim import Topology
+from edri_sim import Simulation, Topology
 from edri_sim.errors import DeclarationError
 from edri_sim.topology import LATENCY, LinkSpec, pair_of
 
@@ -107,3 +108,63 @@ def test_a_switch_is_declared_before_its_nodes() -> None:
 def test_malformed_addresses_are_refused(address: Any) -> None:
     with pytest.raises(DeclarationError, match=r"switch\('hub', address=.*\): expected 'host:port' with a port from 1"):
         Topology("photos").switch("hub", address=address)
+
+
+# As a whole
+
+
+def joined(**nodes: str) -> Topology:
+    """Nodes by name, each with its switches, of which "x y z" are there."""
+    topology = Topology("shop")
+    for name in "xyz":
+        topology.switch(name)
+    for name, switches in nodes.items():
+        topology.node(name, switch=switches.split())
+    return topology
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        {},
+        {"web": "x"},
+        {"web": "x", "mail": "x", "stock": "x"},
+        {"web": "x y", "mail": "y z", "stock": "z x"},
+        {"web": "x", "mail": "x y z", "stock": "x z"},
+        {"web": "x", "alone": "", "solitary": ""},
+    ],
+    ids=str,
+)
+def test_nodes_that_share_a_switch_two_by_two_or_have_none_are_a_whole(nodes: dict[str, str]) -> None:
+    topology = joined(**nodes)
+    topology.check()
+    with Simulation(topology) as simulation:
+        assert list(simulation.nodes) == list(nodes)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "who", "remedy"),
+    [
+        ({"web": "x", "mail": "y"}, "'web' (at x) and 'mail' (at y)", "node('web', switch=['x', 'y'])"),
+        ({"web": "x y", "mail": "z"}, "'web' (at x, y) and 'mail' (at z)", "node('web', switch=['x', 'y', 'z'])"),
+        ({"web": "x", "hall": "x y", "mail": "y z"}, "'web' (at x) and 'mail' (at y, z)", "switch=['x', 'y'])"),
+        ({"alone": "", "web": "x", "also": "x", "mail": "y"}, "'web' (at x) and 'mail' (at y)", "switch=['x', 'y'])"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_two_nodes_without_a_common_switch_are_refused_and_named(nodes: dict[str, str], who: str, remedy: str) -> None:
+    topology = joined(**nodes)
+    topology.link("x", "y")  # A cable between switches does not help: they do not forward.
+    message = f"topology 'shop': nodes {who} share no switch, and switches do not forward to one another: join one of"
+    for use in (topology.check, lambda: Simulation(topology)):
+        with pytest.raises(DeclarationError, match=re.escape(message)) as refused:
+            use()
+        assert str(refused.value).endswith(remedy)
+
+
+def test_the_last_of_many_nodes_is_seen() -> None:
+    topology = joined(**{f"n{number}": ("x y", "y z", "z x")[number % 3] for number in range(3_000)})
+    topology.check()
+    topology.node("last", switch="x")
+    with pytest.raises(DeclarationError, match=r"nodes 'n1' \(at y, z\) and 'last' \(at x\) share no switch"):
+        topology.check()

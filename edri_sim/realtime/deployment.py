@@ -41,11 +41,13 @@ class Deployment:
     Raises:
         SettingsError: a name is unknown, a switch has no address, there are more or fewer addresses than switches, or
             a certificate is missing.
+        DeclarationError: what :meth:`~edri_sim.topology.Topology.check` says of the topology.
     """
 
     def __init__(
         self, topology: Topology, settings: Settings, only: Sequence[str] = (), certs: Path | None = None
     ) -> None:  # fmt: skip
+        topology.check()
         for name in only:
             if name not in topology.nodes and name not in topology.switches:
                 known = [*topology.nodes, *topology.switches]

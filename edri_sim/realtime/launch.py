@@ -63,7 +63,7 @@ async def run_node(topology: Topology, name: str, settings: Settings, *, ready: 
     """Run one node of a topology as a program, and end as :func:`serve` does.
 
     Its switches are those of ``settings``, or else where the topology says that they listen. ``ready`` is called once,
-    when every one of them has taken the node. Raises SettingsError, and what the node's start raises.
+    when every one of them has taken the node. Raises SettingsError, DeclarationError, and what the node's start raises.
     """
     plan = NodePlan.of(topology, name, settings)
     joined = asyncio.Event()
@@ -86,7 +86,7 @@ class NodePlan:
 
     @classmethod
     def of(cls, topology: Topology, name: str, settings: Settings) -> NodePlan:
-        """Find the node and check its settings. Raises SettingsError, which says what is wrong."""
+        """Find the node and check it and its settings. Raises what :func:`node_of` does, and SettingsError."""
         spec = node_of(topology, name)
         switches, _ = switches_of(topology, spec, settings)
         for address in switches:
@@ -129,7 +129,13 @@ def _telling(make: FabricOf, joined: asyncio.Event) -> FabricOf:
 
 
 def node_of(topology: Topology, name: str) -> NodeSpec:
-    """A node of the topology by its name. Raises SettingsError for an unknown one, with the nearest that there is."""
+    """A node, by its name, of a topology that can run.
+
+    Raises:
+        SettingsError: there is none of that name; the nearest that there is, is named.
+        DeclarationError: what :meth:`~edri_sim.topology.Topology.check` says of the topology.
+    """
+    topology.check()
     if name not in topology.nodes:
         raise SettingsError(f"topology {topology.name!r}: {unknown('node', name, topology.nodes)}")
     return topology.nodes[name]

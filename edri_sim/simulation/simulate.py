@@ -127,8 +127,8 @@ class Simulation:
     order drawn from the seed. ``settings`` are for every node.
 
     Raises:
-        DeclarationError: a fault could not happen to the topology, ``epoch`` has no time zone, or an argument is of
-            another type.
+        DeclarationError: two nodes of the topology share no switch, a fault could not happen to it, ``epoch`` has no
+            time zone, or an argument is of another type.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class Simulation:
     ) -> None:  # fmt: skip
         _check(topology, epoch, latency, settings)
         topology, faults = topology or Topology("empty"), list(faults)
+        topology.check()
         check_faults(faults, topology)
         self.kernel = Kernel(seed=seed, shuffle_ties=shuffle_ties)
         self.network = Network(self.kernel, latency=latency, links=topology.links.values(), seed=seed)

@@ -61,4 +61,10 @@ lasting.node("left", Left, switch="hub", durable=True)
 alone = Topology("alone")
 alone.node("left", Left)
 
+split = Topology("split")
+split.switch("hub")
+split.switch("spare")
+split.node("left", Left, switch="hub")
+split.node("right", Right, switch="spare")
+
 no_topology = {"left": Left}

@@ -23,6 +23,9 @@ from edri_sim.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAIR = "tests.realtime.pair:topology"
+SPLIT = "tests.realtime.pair:split"
+SHARES_NONE = "topology 'split': nodes 'left' (at hub) and 'right' (at spare) share no switch, and switches do not"
+"""What is said of it."""
 PATIENCE = 30.0
 """Seconds until a test gives up on what must come."""
 

@@ -114,7 +114,8 @@ def test_a_link_fault_begins_and_ends(fault: Fault, log: list[float]) -> None:
 def test_a_reset_ends_the_connections_that_cross_the_link_at_both_ends() -> None:
     topology = photos()
     topology.switch("spare")
-    topology.node("other", switch="spare")
+    topology.node("other")
+    topology.link("other", "spare")
     with Simulation(topology, faults=[ConnectionReset("web", "hub", at=2)]) as simulation:
         ended: list[str] = []
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -21,7 +22,9 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("networkx")
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from edri_sim.viz import theme
 from edri_sim.viz.flows import OUTSIDE, Flow, flows, places, pool_modes
@@ -182,11 +185,73 @@ def shop(*nodes: str, switches: tuple[str, ...] = ("hub",)) -> Topology:
     return topology
 
 
+def rooms(ax: Axes) -> list[Bbox]:
+    """The frames of the nodes, and the box of whoever is outside."""
+    return [patch.get_bbox() for patch in ax.patches if patch.get_zorder() == 1] + [
+        patch.get_bbox() for patch in ax.patches if to_hex(patch.get_facecolor()) == "#eceff1"
+    ]
+
+
+def overlapping(ax: Axes) -> list[tuple[Bbox, Bbox]]:
+    return [pair for pair in itertools.combinations(rooms(ax), 2) if pair[0].overlaps(pair[1])]
+
+
 def test_frames_of_nodes_do_not_overlap() -> None:
-    frames = [patch.get_bbox() for patch in two_nodes_in_a_column().patches if patch.get_zorder() == 1]
-    assert len(frames) == 3
-    for one, other in itertools.combinations(frames, 2):
-        assert not one.overlaps(other)
+    ax = two_nodes_in_a_column()
+    assert len(rooms(ax)) == 4
+    assert overlapping(ax) == []
+
+
+class HastyBar(Bar):
+    @handles
+    async def brew(self, event: Brew) -> str:
+        await self.request(Grind(20))
+        await self.notify(Served(event.kind))
+        await asyncio.sleep(1)
+        await self.request(Heat(0.3))
+        return event.kind
+
+
+def bar_and_hall() -> Run:
+    """The guests sit in a node of their own, and between the other one's pools, by the order of first use."""
+    topology = Topology("cafe")
+    topology.switch("hub")
+    topology.node("bar", HastyBar, switch="hub")
+    topology.node("hall", part(Guests, 3), switch="hub")
+
+    async def main(simulation: Simulation) -> None:
+        await simulation.node("bar").subscribed(Served)
+        await simulation.node("bar").request(Brew("mocha"))
+
+    with Simulation(topology, seed=1) as simulation:
+        simulation.run(main(simulation))
+        simulation.run(until=2)
+        return simulation.result()
+
+
+def test_a_node_of_several_columns_has_no_other_within_its_frame() -> None:
+    run = bar_and_hall()
+    at = places(flows(run))
+    assert at["bar/HastyBar"][0] < at["bar/HastyBar.mills"][0] == at["hall/Guests"][0]
+    ax = run.plot.topology()
+    assert len(rooms(ax)) == 3
+    assert overlapping(ax) == []
+    (low, high), (left, right) = ax.get_ylim(), ax.get_xlim()
+    assert all(low < room.y0 < room.y1 < high and left < room.x0 < room.x1 < right for room in rooms(ax))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whoever_sends_what_to_whom_each_node_has_a_place_of_its_own(seed: int) -> None:
+    chance = Random(seed)
+    parts = [f"{node}/{manager}" for node in "abcd" for manager in "xyz"]
+    counts = {Flow(chance.choice([OUTSIDE, *parts]), chance.choice(parts), "E"): 1 for _ in range(14)}
+    at = places(counts)
+    assert len(dict.fromkeys(at.values())) == len(at)
+    boxes: dict[str, Bbox] = {}
+    for node in dict.fromkeys(name.partition("/")[0] for name in at):
+        ours = [point for name, point in at.items() if name.partition("/")[0] == node]
+        boxes[node] = Bbox([[f(axis) for axis in zip(*ours, strict=True)] for f in (min, max)]).padded(0.45)
+    assert [pair for pair in itertools.combinations(boxes.values(), 2) if pair[0].overlaps(pair[1])] == []
 
 
 class Waiter(Manager):

@@ -36,8 +36,8 @@ class Plots:
     def network(self, topology: Topology, *, at: float | None = None, ax: Axes | None = None) -> Axes:
         """The nodes and switches of a topology, and how their lines were ``at`` so many seconds (by default the end).
 
-        A green line was up, a dashed orange one down or at fault; the figures are the events that had crossed it by
-        then, and those that waited in the outbox of its node.
+        A green line was up, a dashed orange one down or at fault; the figures are the events that its node had sent and
+        got by then, and those that waited in its outbox. A node with several lines has the same figures at each.
         """
         return draw_network(ax, topology, self._run, at)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -63,7 +63,7 @@ def _manager_class(factory: PartFactory) -> type[Manager] | None:
 
 
 def places(counts: Mapping[Flow, int]) -> dict[str, tuple[float, float]]:
-    """Where each component stands: events run from left to right, and columns are centred about y = 0.
+    """Where each component stands: events run from left to right, and each node has a place of its own.
 
     The layers of Sugiyama's method (1981): longest paths once the edges that close a cycle are left out, each column
     in the order of the mean height of those before it.
@@ -75,7 +75,45 @@ def places(counts: Mapping[Flow, int]) -> dict[str, tuple[float, float]]:
         order = sorted(heights, key=lambda name: -heights[name])  # Stable: first use decides a tie.
         for row, name in enumerate(order):
             at[name] = (float(column), (len(order) - 1) / 2 - row)
-    return at
+    return _with_room(at)
+
+
+class _Block(NamedTuple):
+    """The place of all components of one node, in columns and rows."""
+
+    left: float
+    right: float
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, points: Sequence[tuple[float, float]]) -> _Block:
+        xs, ys = zip(*points, strict=True)
+        return cls(min(xs), max(xs), min(ys), max(ys))
+
+    def meets(self, other: _Block) -> bool:
+        """Whether they have a column in common, and no row's distance between them."""
+        return (
+            max(self.left, other.left) <= min(self.right, other.right)
+            and max(self.low, other.low) - min(self.high, other.high) < 1
+        )
+
+
+def _with_room(at: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The same places, with nodes moved down where they would have shared theirs with one that came before."""
+    nodes: dict[str, list[str]] = {}
+    for name in at:
+        nodes.setdefault(name.partition("/")[0], []).append(name)
+    placed: list[_Block] = []
+    moved = dict(at)
+    for names in nodes.values():
+        block = _Block.around([at[name] for name in names])
+        while (above := next((other for other in placed if block.meets(other)), None)) is not None:
+            rows = block.high - above.low + 1
+            block = block._replace(low=block.low - rows, high=block.high - rows)
+            moved.update({name: (moved[name][0], moved[name][1] - rows) for name in names})
+        placed.append(block)
+    return moved
 
 
 def _without_cycles(counts: Mapping[Flow, int]) -> nx.DiGraph:

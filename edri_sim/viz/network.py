@@ -29,7 +29,8 @@ Point = tuple[float, float]
 class Line(NamedTuple):
     """A link at a moment: ``up`` is None where nothing is known; ``faults`` are those that it suffers, in words.
 
-    ``crossed`` are the events that had crossed it by then, and ``waiting`` those in the outbox of its node.
+    ``crossed`` are the events that its node had sent and got by then, over whichever link, and ``waiting`` those in the
+    node's outbox: which of its links carried an event, the trace does not say.
     """
 
     up: bool | None
@@ -48,7 +49,10 @@ class Line(NamedTuple):
 
 
 def draw_network(ax: Axes | None, topology: Topology, run: Run | None = None, at: float | None = None) -> Axes:
-    """Draw the machines and links of a topology; with a run, as they were ``at`` so many seconds (default: its end)."""
+    """Draw the machines and links of a topology; with a run, as they were ``at`` so many seconds (default: its end).
+
+    A node's events are counted on each of its links: with two switches, both of its lines show all of them.
+    """
     graph = graph_of(topology)
     side = 4.2 + 0.9 * math.sqrt(len(graph))
     ax = axes(ax, 1.35 * side, side)

@@ -108,6 +108,27 @@ class HandlerError(RequestError):
         return f"{super().__str__()}\n\nIn the handler:\n{self.remote_traceback}"
 
 
+class Refused(RequestError):
+    """A handler declines a request that it understood, and the message says why.
+
+    Derive from this, with a ``code`` of one's own, what a handler may answer in place of a reply. Unlike other
+    exceptions it reaches the requester as itself, from wherever the handler runs, and is no failure to be logged.
+    Where nobody imported the class it becomes a plain RequestError.
+    """
+
+    code = "refused"
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)
+        known = _BY_CODE.get(cls.code, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise DeclarationError(
+                f"{cls.__qualname__}: the error {known.__qualname__} has the code {cls.code!r}: "
+                "give this class a code of its own"
+            )
+        _BY_CODE[cls.code] = cls
+
+
 class BadEvent(RequestError):
     """The event does not fit its own declaration, so that it cannot be sent; the message names the field."""
 
@@ -171,6 +192,7 @@ _BY_CODE: dict[str, type[RequestError]] = {
         ProviderLost,
         NodeStopped,
         HandlerError,
+        Refused,
         BadEvent,
         EventTooLarge,
         OutboxFull,

@@ -11,7 +11,7 @@ from typing import Any
 
 from edri_sim import trace
 from edri_sim.envelope import Envelope, Job
-from edri_sim.errors import HandlerError, NodeStopped, ProviderLost, RequestError
+from edri_sim.errors import HandlerError, NodeStopped, ProviderLost, Refused, RequestError
 from edri_sim.managers.serving import finish
 from edri_sim.managers.slot import Slot, WorkerPlan
 from edri_sim.routing.context import NodeContext
@@ -196,7 +196,7 @@ class RunningPool:
     def _failed(self, job: Job, error: RequestError) -> None:
         """What a handler raised is logged here, once."""
         envelope = job.envelope
-        if not job.cancelled and not isinstance(error, ProviderLost):
+        if not job.cancelled and not isinstance(error, (ProviderLost, Refused)):
             self._log_failure(envelope, error)
         if envelope.reply_to is not None:
             if not job.cancelled:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edri_sim.envelope import Job
-from edri_sim.errors import HandlerError, RequestError
+from edri_sim.errors import HandlerError, Refused, RequestError
 from edri_sim.events import EventType
 from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Port
@@ -72,8 +72,13 @@ class Slot(Protocol):
         """Wait for the jobs that run, which are cancelled, call the instance's ``stop``, and leave nothing behind."""
 
 
-def handler_error(error: BaseException) -> HandlerError:
-    """What a requester is told of an exception that left a handler: its class's name and its traceback, as text."""
+def handler_error(error: BaseException) -> RequestError:
+    """What a requester is told of an exception that left a handler.
+
+    A refusal is told as it is; of any other exception, its class's name and its traceback, as text.
+    """
+    if isinstance(error, Refused):
+        return error.with_traceback(None)
     name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     text = "".join(traceback.format_exception(error))
     return HandlerError(f"{name}: {error}", type_name=name, remote_traceback=text)

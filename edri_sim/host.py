@@ -75,6 +75,12 @@ class Host(Protocol):
     def now(self) -> datetime:
         """The wall clock, with its time zone. It may jump; intervals are measured on the loop's clock."""
 
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` on the running loop once :meth:`now` has reached ``when``; what is returned undoes this.
+
+        Never early, however the wall clock jumps; up to a minute late after a jump that nobody tells this host of.
+        """
+
     def random(self, name: str) -> RandomStream:
         """A stream of its own for each name, so that one component's draws never shift another's."""
 

@@ -22,6 +22,10 @@ from edri_sim.realtime.storage import FileStorage
 from edri_sim.realtime.thread_slot import ThreadSlot
 from edri_sim.settings import Settings
 from edri_sim.trace import Recorder, Trace
+from edri_sim.wall_timer import WallTimer
+
+JUMP_NOTICED = 60.0
+"""Seconds at most until it is noticed that somebody has set the wall clock."""
 
 SlotFactory = Callable[[WorkerPlan, SlotOwner, int], Slot]
 
@@ -62,6 +66,10 @@ class LocalHost:
     def now(self) -> datetime:
         """See :class:`~edri_sim.host.Host`; in the local time zone."""
         return datetime.now().astimezone()
+
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`~edri_sim.host.Host`; no system tells of a jump, so the clock is looked at every minute."""
+        return WallTimer(self.now, when, callback, JUMP_NOTICED).cancel
 
     def random(self, name: str) -> random.Random:
         """See :class:`~edri_sim.host.Host`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from edri_sim.simulation.executor import FunctionExecutor
 from edri_sim.simulation.slots import SLOTS, ModelledSlot
 from edri_sim.simulation.storage import Disk, SimulatedStorage
 from edri_sim.trace import Recorder, Trace
+from edri_sim.wall_timer import WallTimer
 
 if TYPE_CHECKING:
     from edri_sim.simulation.kernel import Kernel
@@ -62,6 +64,7 @@ class SimulatedHost:
         self._secrets = random.Random(f"{seed}/{name}/secret")
         self._calls: dict[asyncio.Future[Any], None] = {}
         self._strands: list[Strands] = []
+        self._wall_timers: dict[WallTimer, None] = {}
         self._disks: dict[str, Disk] = {}
         self.trace = Trace(level, name, kernel.engine.now_ns, recorder=recorder)
         self.up = False
@@ -73,8 +76,15 @@ class SimulatedHost:
     # The Host protocol
 
     def now(self) -> datetime:
-        """See :class:`~edri_sim.host.Host`: the epoch of the simulation plus simulated time, in UTC."""
+        """See :class:`~edri_sim.host.Host`: the epoch of the simulation, simulated time and all jumps, in UTC."""
         return self._epoch + timedelta(microseconds=self._kernel.now_ns // 1000)
+
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`~edri_sim.host.Host`; exact, for :meth:`jump_clock` tells of every jump."""
+        self._wall_timers = {timer: None for timer in self._wall_timers if timer.waits}
+        timer = WallTimer(self.now, when, callback, math.inf)
+        self._wall_timers[timer] = None
+        return timer.cancel
 
     def random(self, name: str) -> random.Random:
         """See :class:`~edri_sim.host.Host`; a stream for each name, host, life and seed."""
@@ -143,6 +153,7 @@ class SimulatedHost:
         self.processor.crash()
         for name, disk in self._disks.items():
             disk.crash(self.random(f"storage/{name}"))
+        self._wall_timers.clear()
         calls, self._calls = self._calls, {}
         for call in calls:
             call.get_loop().call_soon(_fail, call, HostDown(f"host {self.name!r} went down before the call returned"))
@@ -156,6 +167,13 @@ class SimulatedHost:
         """Let a paused machine go on, with all that became due meanwhile."""
         self._must_be_up()
         self.loop.resume()
+
+    def jump_clock(self, seconds: float) -> None:
+        """Set the wall clock forward, or back where ``seconds`` are below 0; the loop's clock goes on as it was."""
+        self._epoch += timedelta(seconds=seconds)
+        if self.up:
+            for timer in [timer for timer in self._wall_timers if timer.waits]:
+                timer.look()
 
     def _must_be_up(self) -> None:
         if not self.up:

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edri_sim import faults as faults
+    from edri_sim import scheduling as scheduling
     from edri_sim import service as service
     from edri_sim.codec import NanFloat as NanFloat
     from edri_sim.errors import DeadlineExceeded as DeadlineExceeded
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from edri_sim.routing.deadletter import DeadLetter as DeadLetter
     from edri_sim.routing.tunnel import TunnelEnd as TunnelEnd
     from edri_sim.run import Run as Run
+    from edri_sim.scheduling.scheduler import Scheduler as Scheduler
     from edri_sim.settings import Settings as Settings
     from edri_sim.simulation.simulate import Simulation as Simulation
     from edri_sim.topology import Topology as Topology
@@ -71,6 +73,7 @@ _HOME = {
     "Request": "edri_sim.events",
     "RequestError": "edri_sim.errors",
     "Run": "edri_sim.run",
+    "Scheduler": "edri_sim.scheduling.scheduler",
     "Settings": "edri_sim.settings",
     "Simulation": "edri_sim.simulation.simulate",
     "Switch": "edri_sim.links.switch",
@@ -87,7 +90,7 @@ _HOME = {
     "sleep": "edri_sim.managers.blocking",
 }
 
-_MODULES = ("faults", "service")
+_MODULES = ("faults", "scheduling", "service")
 
 __all__ = [*_HOME, *_MODULES]  # one table says where each name lives, and it is the list too
 

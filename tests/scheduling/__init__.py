@@ -1,0 +1,1 @@
+"""The scheduler: its rules, its requests, what it misses, and what it survives."""

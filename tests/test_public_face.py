@@ -17,6 +17,10 @@ def test_by_hand(world: World) -> None:
     assert sorted(seen) == ["cat.jpg", "dog.jpg"]
 
 
+def test_a_schedule(world: World) -> None:
+    assert world.run(face.scheduled) == "owl"
+
+
 def test_over_a_switch(world: World) -> None:
     async def main() -> str:
         host = current_host(asyncio.get_running_loop(), Settings())

@@ -39,6 +39,8 @@ class Clerk:
         self._ended: list[Change] = []
         self._doubts: list[Begin] = []
         self._publishing: dict[asyncio.Task[None], None] = {}
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._wanted = asyncio.Event()
         self._fires = False
         self._closing = False
@@ -50,10 +52,15 @@ class Clerk:
     async def open(self, grace: float) -> None:
         """Take over what an earlier life left; none of it is fired within ``grace`` seconds.
 
-        By then those whom it is for, who may start after the scheduler, are there. Raises StorageError.
+        By then those whom it is for, who may start after the scheduler, are there. Raises StorageError, or BadSchedule
+        for what was right when it was written down: a time zone may be gone since.
         """
         puts, self._doubts = await self._ledger.open()
-        self._book.load(puts)
+        try:
+            self._book.load(puts)
+        except Refused:
+            await self._ledger.close()
+            raise
         self._task = self._node.loop.create_task(self._work(), name="scheduler")
         if puts or self._doubts:
             self._timers.append(self._node.loop.call_later(grace, self._begin))
@@ -80,8 +87,7 @@ class Clerk:
 
     async def quiet(self) -> None:
         """Return when nothing is being published."""
-        while self._publishing:
-            await asyncio.shield(next(iter(self._publishing)))
+        await self._quiet.wait()
 
     async def close(self) -> None:
         """Break off what is still being published, which is then in doubt, and let go of the ledger."""
@@ -150,14 +156,22 @@ class Clerk:
             self._book.move_on(firing)
             task = self._node.loop.create_task(self._publish_all(firing), name=f"schedule {firing.entry.spec.id}")
             self._publishing[task] = None
-            task.add_done_callback(self._publishing.pop)
+            self._quiet.clear()
+            task.add_done_callback(self._published)
         return True
+
+    def _published(self, task: asyncio.Task[None]) -> None:
+        del self._publishing[task]
+        if not self._publishing:
+            self._quiet.set()
 
     async def _publish_all(self, firing: Firing) -> None:
         """Publish a firing's occurrences, one after the other; only then does its schedule turn to the next."""
         for begun in firing.begun:
             if not firing.entry.gone:
                 await self._publish_one(firing, begun)
+            if self._broken_off:
+                return
             self._ended.append(End(begun.id, begun.due))
         self._book.put(firing.entry)
         self.ring()
@@ -167,7 +181,14 @@ class Clerk:
         try:
             await self._publish(packed.unpack(self._node.router.types))
         except RequestError as error:
-            self._report(begun._replace(type=packed.type, payload=packed.payload), f"{type(error).__name__}: {error}")
+            if not self._broken_off:
+                told = begun._replace(type=packed.type, payload=packed.payload)
+                self._report(told, f"{type(error).__name__}: {error}")
+
+    @property
+    def _broken_off(self) -> bool:
+        """Whether the node has stopped: whatever came of what was being published then, the stop broke it off."""
+        return self._node.router.table.closed
 
     def _report(self, begun: Begin, reason: str) -> None:
         """An occurrence that was not published, or not handled, or of which nobody knows: say so."""

@@ -12,12 +12,12 @@ from edri_sim import Settings
 from edri_sim.errors import SettingsError
 from edri_sim.host import current_host
 from edri_sim.realtime.host import LocalHost
-from edri_sim.scheduling import ListSchedules, Missed, Reschedule, Schedule
+from edri_sim.scheduling import BadSchedule, ListSchedules, Missed, PackedEvent, Reschedule, Schedule, rules
 from edri_sim.scheduling.book import MOST_MISSED
 from edri_sim.simulation.simulate import EPOCH
-from tests.scheduling.cast import Tick, here
+from tests.scheduling.cast import Copy, Tick, here
 from tests.scheduling.machine import COMMIT, Machine, faults_of
-from tests.worlds import World
+from tests.worlds import World, until
 
 HOUR, DAY = 3_600.0, 86_400.0
 DAILY = "0 3 * * *"
@@ -205,3 +205,66 @@ def test_every_does_not_care_what_the_clock_shows(jump: float, monkeypatch: Patc
             assert len(machine.fired) == count + 1
             times.append(machine.simulation.now - begin)
         assert times == [pytest.approx(600.0 * n, abs=0.1) for n in (1, 2, 3)]
+
+
+# A node that stops
+
+
+def test_a_node_that_stops_ends_what_it_publishes_and_begins_nothing(world: World, tmp_path: Path) -> None:
+    async def main() -> None:
+        host = current_host(asyncio.get_running_loop(), Settings(data=str(tmp_path)))
+        quick = {"route_grace": 0.02, "data": str(tmp_path), "drain_timeout": 5.0}
+        async with here(host, storage="schedules", settings=quick) as first:
+            first.witness.pause = 0.2
+            await first.ask(Schedule(Copy("slow"), at=first.soon(0.01), id="slow"))
+            await first.ask(Schedule(Tick(1), every=0.02, id="quick"))
+            await until(lambda: first.witness.copies)
+            began, count = asyncio.get_running_loop().time(), len(first.witness.ticks)
+        took = asyncio.get_running_loop().time() - began
+        assert took >= 0.15, "it waited for the slow one"
+        assert len(first.witness.ticks) <= count + 1
+        async with here(host, storage="schedules", settings=quick) as second:
+            await second.witness.has(1)
+            assert (second.witness.copies, second.witness.letters) == ([], [])
+
+    world.run(main)
+
+
+def test_what_a_stop_breaks_off_is_in_doubt(world: World, tmp_path: Path) -> None:
+    async def main() -> None:
+        host = current_host(asyncio.get_running_loop(), Settings(data=str(tmp_path)))
+        quick = {"route_grace": 0.02, "data": str(tmp_path), "drain_timeout": 0.05, "kill_after": 0.05}
+        async with here(host, storage="schedules", settings=quick) as first:
+            first.witness.pause = 20
+            await first.ask(Schedule(Copy("endless"), at=first.soon(0.01), id="endless"))
+            await until(lambda: first.witness.copies)
+        async with here(host, storage="schedules", settings=quick) as second:
+            await until(lambda: second.witness.letters)
+            (letter,) = second.witness.letters
+            assert (letter.type, letter.payload) == ("scheduling.Copy", PackedEvent.of(Copy("endless")).payload)
+            assert letter.reason.startswith("in doubt: its node ended while it was being published")
+            assert letter.where.startswith("schedule 'endless', due ")
+
+    world.run(main)
+
+
+def test_a_schedule_whose_zone_has_gone_keeps_the_node_from_starting_and_the_storage_free(
+    world: World, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async def main() -> None:
+        host = current_host(asyncio.get_running_loop(), Settings(data=str(tmp_path)))
+        async with here(host, storage="schedules") as first:
+            await first.ask(Schedule(Tick(1), cron=DAILY, tz="Europe/Prague", id="a"))
+        with monkeypatch.context() as patch:
+            patch.setattr(rules, "ZoneInfo", _no_zone)
+            with pytest.raises(BadSchedule, match="tz='Europe/Prague': no such time zone"):
+                async with here(host, storage="schedules"):
+                    pass
+        async with here(host, storage="schedules") as third:
+            assert [info.id for info in await third.node.request(ListSchedules())] == ["a"]
+
+    world.run(main)
+
+
+def _no_zone(name: str) -> None:
+    raise KeyError(name)

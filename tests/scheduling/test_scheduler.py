@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edri_sim import Notification, Simulation, event
+from edri_sim import DeadLetter, Manager, Simulation, handles
 from edri_sim.errors import CodecError, DeclarationError
 from edri_sim.scheduling import (
     BadSchedule,
@@ -26,6 +26,7 @@ from edri_sim.scheduling import (
     UnknownSchedule,
     Unschedule,
 )
+from edri_sim.simulation.simulate import EPOCH
 from tests.links.cluster import Cluster
 from tests.scheduling.cast import Copy, Here, Pipe, Tick, here
 from tests.worlds import World, records, until
@@ -254,12 +255,40 @@ def test_a_scheduler_serves_other_nodes_and_refuses_them_in_the_same_words(world
     world.run(main)
 
 
+@pytest.mark.parametrize("provided", [True, False])
+def test_a_request_whose_provider_stops_or_is_not_there_is_a_dead_letter(world: World, provided: bool) -> None:
+    letters: list[DeadLetter] = []
+
+    class Office(Manager):
+        @handles
+        async def on_letter(self, event: DeadLetter) -> None:
+            letters.append(event)
+
+    class Copier(Manager):
+        @handles
+        async def copy(self, event: Copy) -> str:
+            begun.set()
+            await asyncio.sleep(20)
+            return event.text
+
+    begun = asyncio.Event()
+
+    async def main() -> None:
+        async with Cluster() as cluster, cluster.node("a", Scheduler, Office, route_grace=0.05) as a:
+            async with cluster.node("b", *[Copier] * provided, drain_timeout=0.05, kill_after=0.05):
+                if provided:
+                    await a.subscribed(Copy)
+                await a.request(Schedule(Copy("x"), at=datetime.now(UTC) if not world.simulated else EPOCH, id="x"))
+                if provided:
+                    await begun.wait()
+            await until(lambda: [letter for letter in letters if letter.where.startswith("schedule 'x', due ")])
+            found = next(letter for letter in letters if letter.where.startswith("schedule 'x'"))
+            assert found.reason.partition(":")[0] in (("ProviderLost", "NodeStopped") if provided else ("NoRoute",))
+
+    world.run(main)
+
+
 # What it costs in simulated time
-
-
-@event(name="scheduling.Backup")
-class Backup(Notification):
-    database: str
 
 
 YEAR = 365 * 86_400

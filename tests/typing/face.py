@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from edri_sim import (
@@ -12,6 +13,7 @@ from edri_sim import (
     Pool,
     Request,
     Run,
+    Scheduler,
     Simulation,
     Switch,
     Topology,
@@ -23,6 +25,7 @@ from edri_sim import (
     service,
     sleep,
 )
+from edri_sim.scheduling import Schedule, ScheduleInfo, Unschedule
 from edri_sim.service import Service
 
 
@@ -82,6 +85,25 @@ async def over_a_switch(address: str, host: Host) -> str:
     ):
         thumbnail = await web.request(Resize("cat.jpg"), timeout=20)
         return thumbnail.path
+
+
+class Bell(Manager):
+    def __init__(self, rung: asyncio.Event) -> None:
+        self.rung = rung
+
+    @handles
+    async def on_resized(self, event: Resized) -> None:
+        self.rung.set()
+
+
+async def scheduled() -> str:
+    """An event that is published again and again, until its schedule is removed."""
+    rung = asyncio.Event()
+    async with Node("solo", Scheduler, part(Bell, rung)) as node:
+        info: ScheduleInfo = await node.request(Schedule(Resized("owl.jpg"), every=0.01, id="owl"))
+        await rung.wait()
+        await node.request(Unschedule(info.id))
+    return info.id
 
 
 def simulated() -> Run:

@@ -12,7 +12,7 @@ command -v '$(PYTHON)' >/dev/null 2>&1 || { echo "'$(PYTHON)' was not found: ins
 '$(PYTHON)' -c 'import venv, ensurepip' >/dev/null 2>&1 || echo "'$(PYTHON)' has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"
 endef
 
-.PHONY: help demo test lint lab bench clean
+.PHONY: help demo test swarm lint lab bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +23,9 @@ demo: $(VENV)/lab.stamp ## run the photo service, in real and in simulated time
 
 test: lint $(VENV)/pythons.stamp ## lint, then run every test and notebook
 	EDRI_TEST_PYTHONS="$$(ls -d $(CURDIR)/$(VENV)/pythons/*/bin/python 2>/dev/null | paste -sd: -)" $(BIN)/python -m pytest tests notebooks --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg
+
+swarm: $(VENV)/dev.stamp ## run the models for 10,000 and 1,000 seeds (ten to thirty minutes; SWARM="--flows 500 --first 10000")
+	$(BIN)/python -m tests.swarm $(SWARM)
 
 lint: $(VENV)/dev.stamp ## check style, types and the walls between the modules
 	$(BIN)/ruff check .

@@ -63,5 +63,5 @@ $(VENV)/pythons.stamp: $(INPUTS) tests/pythons/make.py | $(BIN)/python
 # Jupyter refuses to run as root unless it is told to; in a container there is often nobody else.
 lab: as_root = $(if $(filter 0,$(shell id -u)),--allow-root)
 $(BIN)/python: problem = $(shell $(probe_python))
-$(VENV)/lab.stamp: extras = lab
+$(VENV)/lab.stamp: extras = lab,tls
 $(VENV)/dev.stamp: extras = all,dev

@@ -25,6 +25,7 @@ SECTIONS = {
     "02-managers-and-workers.ipynb": ["Three modes", "Measured", "Simulated", "When the queue is full"],
     "06-many-routers.ipynb": ["Three nodes", "Interest", "share the work", "Local first", "Two switches"],
     "07-an-outage.ipynb": ["A cut link", "The switch dies", "exactly once", "The receiver dies", "The sender dies"],
+    "10-deploy-it.ipynb": ["in simulated time", "Three commands", "each machine", "refused", "a setting comes from"],
 }
 LAST_SECTION = "## Try it yourself"
 LARGE = 300_000
@@ -222,6 +223,18 @@ def test_the_stored_checks_say_that_nothing_is_done_yet(path: Path) -> None:
     assert [words(cell) for cell in checks if not words(cell).startswith("Not done yet: ")] == []
 
 
+def double_bakery(*switches: object) -> str:
+    """A bakery with two switches, and what the street, the shop and the oven are joined to; None leaves one out."""
+    parts = zip(("street", "shop", "oven"), ("Customers", "Counter", "Oven"), switches, strict=True)
+    lines = [
+        'double = Topology("double")',
+        *(f'double.switch("{name}")' for name in ("north", "south")),
+        *(f'double.node("{name}", {kind}, switch={at!r})' for name, kind, at in parts if at is not None),
+        "return double",
+    ]
+    return "def two_switches():\n" + "\n".join(f"    {line}" for line in lines)
+
+
 WRONG: dict[str, list[tuple[str, str, str]]] = {
     "00-start-here.ipynb": [
         ("exercise-1", "seconds = 6", "6 s is one greeter alone"),
@@ -286,6 +299,17 @@ WRONG: dict[str, list[tuple[str, str, str]]] = {
             "protection = dict(zip(protection, ['nothing', 'handled', 'handled']))",
             "when the sender is killed while the line is cut, with handled",
         ),
+    ],
+    "10-deploy-it.ipynb": [
+        ("exercise-1", "looks_at = '127.0.0.1:7401'", "this is what the file says"),
+        ("exercise-1", "looks_at = '127.0.0.1:7400'", "nobody says '127.0.0.1:7400'"),
+        ("exercise-1", "looks_at = 7402", "nobody says 7402"),
+        ("exercise-2", double_bakery("south", "south", "south"), "when south is dead, only "),
+        ("exercise-2", double_bakery(["north", "south"], ["north", "south"], "south"), "when south is dead, only "),
+        ("exercise-2", double_bakery("north", "north", "south"), "nodes 'street' (at north) and 'oven' (at south)"),
+        ("exercise-2", "def two_switches():\n    return topology", "there is one switch only"),
+        ("exercise-2", "def two_switches():\n    return None", "Not quite: return the topology"),
+        ("exercise-2", double_bakery("north", "north", None), "only 0 of 30"),
     ],
 }
 

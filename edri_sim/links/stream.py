@@ -89,10 +89,11 @@ class FrameStream(asyncio.Protocol):
         """Called by the loop: pass on every frame that is whole."""
         self._heard = self._loop.time()
         self._unanswered = math.inf
+        ping: Ping | None = None
         try:
             for raw in self._reader.feed(data):
                 if raw.number == Ping.number:
-                    self._echo(raw.open())
+                    ping = raw.open()
                 elif raw.number == Pong.number:
                     self._answered(raw.open())
                 else:
@@ -101,6 +102,8 @@ class FrameStream(asyncio.Protocol):
                     break
         except BadFrame as error:
             self.abort(str(error), error.code)
+        if ping is not None:
+            self._echo(ping)
         if self._taken is not None:
             self._taken()
 
@@ -180,6 +183,7 @@ class FrameStream(asyncio.Protocol):
         return self._pings
 
     def _echo(self, ping: Ping) -> None:
+        """Answer the last of the pings that came in one piece, and so all of them."""
         if not self.full:  # Else it reads too little: what it has still to read tells it that this end is there.
             self.send(encode(Pong(ping.count)))
 

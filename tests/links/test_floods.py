@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from edri_sim.links.address import Address
-from edri_sim.links.frames import HEADER, Digest, InterestGet, Ping, Sync, encode
+from edri_sim.links.frames import HEADER, Digest, FrameReader, InterestGet, Ping, Pong, Sync, encode
 from tests.links.siege import Siege, framed
 from tests.worlds import until
 
@@ -29,6 +29,17 @@ async def test_one_that_pings_and_does_not_read_is_answered_no_more_than_it_may_
             await eve.writer.drain()
             most = max(most, port.stream.buffered)
         assert most < 512 * KIB
+
+
+async def test_pings_that_come_in_one_piece_have_one_answer() -> None:
+    async with Siege() as siege, siege.eve() as eve:
+        eve.say(b"".join(encode(Ping(count)) for count in range(1, 101)))
+        counts: list[int] = []
+        reader = FrameReader()
+        while 100 not in counts:
+            frames = reader.feed(await eve.reader.read(64 * KIB))
+            counts += [raw.open().count for raw in frames if raw.number == Pong.number]
+        assert len(counts) < 5
 
 
 async def test_one_that_is_told_more_than_it_takes_is_given_up() -> None:

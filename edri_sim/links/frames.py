@@ -84,12 +84,16 @@ class Hello(Frame):
 
 
 class Welcome(Frame):
-    """The switch takes the node: who it is, and the nodes that are present, with their incarnations."""
+    """The switch takes the node: who it is, the nodes that are present, with their incarnations, and the largest frame.
+
+    ``max_frame`` is the bytes of a body that it takes.
+    """
 
     number = 2
     version: int
     switch: Name
     present: dict[Name, U64]
+    max_frame: U64 = MAX_FRAME
 
 
 class Reject(Frame):

@@ -220,9 +220,21 @@ class SwitchLine:
     def _on_welcome(self, welcome: Welcome) -> None:
         if self._greeted is None or self._greeted.done():
             raise BadFrame("unexpected", "a second Welcome")
+        if welcome.max_frame < self._fabric.max_frame:
+            self._refuse(welcome)
+            return
         self.switch = welcome.switch
         self.present = dict(welcome.present)
         self._greeted.set_result(welcome)
+
+    def _refuse(self, welcome: Welcome) -> None:
+        """Leave a switch that would hang up on the first large frame, again and again."""
+        self._rejected = "max_frame"
+        if self._stream is not None:
+            takes, sends = welcome.max_frame, self._fabric.max_frame
+            self._stream.abort(
+                f"it takes frames of {takes} bytes, and this node sends up to {sends}: raise its max_frame"
+            )
 
     def _on_reject(self, reject: Reject) -> None:
         self._rejected = reject.code

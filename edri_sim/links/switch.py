@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edri_sim.errors import SettingsError
-from edri_sim.host import Host
+from edri_sim.host import Host, current_host
 from edri_sim.links.address import Address
 from edri_sim.links.frames import (
     ABSENT,
@@ -43,6 +43,7 @@ from edri_sim.links.permissions import Permissions
 from edri_sim.links.stream import GREETING_WITHIN, FrameStream
 from edri_sim.logs import NodeLog
 from edri_sim.names import NAME
+from edri_sim.settings import Settings
 
 PROBE = 1.0
 """Seconds that the present holder of a name has to show that it is alive, when another asks for it."""
@@ -156,10 +157,10 @@ class Switch:
     """Listens at ``address`` under ``name``: ``async with Switch("hub", "127.0.0.1:7400") as switch``.
 
     Port 0 stands for any that is free: once it listens, ``address`` says which. It is soft state: it may be restarted
-    at any time, and the routers make up for what it forgets.
+    at any time, and the routers make up for what it forgets. Without a ``host`` it is on that of the running loop.
     """
 
-    def __init__(self, name: str, address: str, host: Host, config: SwitchConfig | None = None) -> None:
+    def __init__(self, name: str, address: str, host: Host | None = None, config: SwitchConfig | None = None) -> None:
         self.name = name
         self.address = Address.parse(address, lowest=0)
         self.config = config or SwitchConfig()
@@ -168,7 +169,7 @@ class Switch:
         self.counts: dict[str, int] = {}
         """How often each kind of thing happened: relayed, dropped, refused, by its code."""
         self._host = host
-        self._log = NodeLog("switch", name, host.now)
+        self._log: NodeLog
         self._greeting: dict[Port, None] = {}
         self._touched: dict[Port, None] = {}
         self._server: asyncio.Server | None = None
@@ -186,6 +187,7 @@ class Switch:
     async def start(self) -> None:
         """Listen. Raises OSError, such as for a port that is taken."""
         self.loop = asyncio.get_running_loop()
+        self._log = NodeLog("switch", self.name, (self._host or current_host(self.loop, Settings())).now)
         self._since = self.loop.time()
         options: dict[str, Any] = {"backlog": AT_ONCE}
         if self.config.tls is not None:
@@ -262,7 +264,7 @@ class Switch:
         self.seen[hello.node] = hello.incarnation
         if len(self.seen) > REMEMBERED:
             del self.seen[next(iter(self.seen))]
-        port.stream.send(encode(Welcome(VERSION, self.name, dict(present[:WELCOMED]))))
+        port.stream.send(encode(Welcome(VERSION, self.name, dict(present[:WELCOMED]), self.config.max_frame)))
         for name, incarnation in present[WELCOMED:]:
             port.stream.send(encode(Presence(name, incarnation, True)))
         self._tell(port, Presence(port.node, port.incarnation, True))

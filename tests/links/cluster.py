@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
 import pytest
 
-from edri_sim import Node, Settings
-from edri_sim.host import current_host
+from edri_sim import Node
 from edri_sim.links.connector import Connector, RunningConnector
 from edri_sim.links.fabric import Hub, HubPort
 from edri_sim.links.flow.items import Limits
@@ -45,7 +43,7 @@ class Cluster:
 
     async def start_switch(self, name: str, address: str = "127.0.0.1:0") -> Switch:
         """One more switch, which the caller stops."""
-        switch = Switch(name, address, current_host(asyncio.get_running_loop(), Settings()), self._config)
+        switch = Switch(name, address, config=self._config)
         await switch.start()
         return switch
 

@@ -14,8 +14,7 @@ from typing import Any, Self
 import msgspec
 
 from edri_sim import Manager, Node, handles
-from edri_sim.host import current_host
-from edri_sim.links.connector import RunningConnector
+from edri_sim.links.connector import Connector, RunningConnector
 from edri_sim.links.frames import (
     HEADER,
     NOTIFY,
@@ -28,8 +27,9 @@ from edri_sim.links.frames import (
     Welcome,
     encode,
 )
+from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.switch import Switch, SwitchConfig
-from edri_sim.settings import Settings
+from edri_sim.links.tcp import switch_lines
 from tests.links.cluster import connector_of
 from tests.runtime.cast import Ask, Told
 from tests.worlds import Records, records, until
@@ -129,14 +129,14 @@ class Siege:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self.log = stack.enter_context(records("edri_sim"))
-            host = current_host(asyncio.get_running_loop(), Settings())
-            self.switch = await stack.enter_async_context(Switch("hub", "127.0.0.1:0", host, self._config))
+            self.switch = await stack.enter_async_context(Switch("hub", "127.0.0.1:0", config=self._config))
             joined: dict[str, Any] = {
-                "switches": [str(self.switch.address)],
+                "uplink": self._uplink,
                 "token": self._config.token,
                 "route_grace": 0.2,
             }
             self.a = await stack.enter_async_context(Node("a", **joined))
+            await until(lambda: self.switch.ports, "a to be present before b")
             self.b = await stack.enter_async_context(Node("b", lambda: self.echoes, **joined))
             await self.a.subscribed(Ask)
             self._pair = asyncio.create_task(self._talk())
@@ -144,6 +144,10 @@ class Siege:
             await self.goes_on()
             self._stack = stack.pop_all()
         return self
+
+    def _uplink(self, outbox: DurableOutbox | None) -> Connector:
+        largest = self._config.max_frame
+        return Connector(switch_lines([str(self.switch.address)], max_frame=largest), outbox=outbox, max_frame=largest)
 
     async def _talk(self) -> None:
         loop = asyncio.get_running_loop()

@@ -287,6 +287,34 @@ def test_a_wrong_token_is_one_error_at_each_end(world: World) -> None:
     assert not any(word in record.getMessage() for record in log.list for word in ("good", "bad"))
 
 
+def test_a_switch_that_takes_less_than_a_node_sends_is_one_error_that_says_so(world: World) -> None:
+    async def main() -> None:
+        async with (
+            Cluster(config=SwitchConfig(max_frame=4_096)) as cluster,
+            cluster.node("b", pool_of(Echo), max_frame=4_096),
+            cluster.node("c", max_frame=2_048) as c,
+            cluster.node("a", max_frame=8_192, route_grace=0.5) as a,
+        ):
+            with pytest.raises(NoRoute):
+                await a.request(Ask("x"))
+            assert await c.request(Ask("x")) == "x"
+
+    with records() as log:
+        world.run(main)
+    (error,) = log.at("ERROR")
+    assert "it takes frames of 4096 bytes, and this node sends up to 8192: raise its max_frame" in error.getMessage()
+
+
+def test_a_switch_by_hand_needs_no_host(world: World) -> None:
+    async def main() -> None:
+        async with Switch("hub", "127.0.0.1:0") as switch:
+            joined: dict[str, Any] = {"switches": [str(switch.address)]}
+            async with Node("a", **joined) as a, Node("b", pool_of(Echo), **joined):
+                assert await a.request(Ask("x")) == "x"
+
+    world.run(main)
+
+
 def test_the_token_of_the_settings_is_shown(world: World) -> None:
     async def main() -> None:
         async with Cluster(config=SwitchConfig(token="good")) as cluster:

@@ -108,9 +108,13 @@ class Switch:
         return True
 
     def tell(self, name: str, life: int, *, late: float = 0.0, silent: bool = False) -> None:
-        """Tell the others that a router came, or went (0); ``silent``: not those that believe that it is there."""
+        """Tell the others that a router came, or went (0); ``silent``: not those that believe that it is there.
+
+        What is on its way to them would have them believe otherwise: then they are told.
+        """
         for other, link in self.links.items():
-            if other != name and link.switch_up and not (silent and link.router.believes(name)):
+            believes = link.router.believes(name) and not link.telling
+            if other != name and link.switch_up and not (silent and believes):
                 link.presence(name, life, self._world.random.random() * late)
 
     def crash(self) -> None:
@@ -180,6 +184,11 @@ class Link:
     def presence(self, name: str, life: int, late: float) -> None:
         self._last[2] = max(self._last[2], self._world.now + self.latency + late)
         self._world.at(self._last[2], self._told, self._epoch, name, life)
+
+    @property
+    def telling(self) -> bool:
+        """Whether word of who came or went is on its way to the router."""
+        return self._last[2] > self._world.now
 
     def _told(self, epoch: int, name: str, life: int) -> None:
         if epoch == self._epoch and self.router.alive and self.router_up:

@@ -10,7 +10,7 @@ from tests.links.system_faults import CLASSES
 from tests.links.system_model import Model, Report
 
 SEEDS, CHUNK = 100, 10
-EACH_CLASS = 10
+EACH_CLASS = 20
 """How often each fault has to take effect, over all seeds."""
 WAYS_TO_END = ("reply", "DeadlineExceeded", "ProviderLost", "host down")
 """How requests have to end at least once each, over all seeds."""

@@ -216,6 +216,27 @@ def test_word_of_a_handler_reaches_the_next_life_of_a_durable_sender() -> None:
     assert pair.delivered() == [1]
 
 
+def test_word_of_a_handler_that_is_not_on_the_disk_is_lost_with_the_life_that_heard_it() -> None:
+    pair = met()
+    pair.push(handled=True)
+    pair.settle()
+    disk = pair.disk.copy()
+    pair.b.handled("a", 1, 1, pair.now)
+    pair.settle()
+    assert pair.a.bytes == 0
+    pair.restart(disk)
+    pair.meet().settle()
+    assert pair.a.bytes == 1
+    pair.b = Exchange("b", 2, limits=pair.limits)
+    pair.a.down("b")
+    pair.meet()
+    pair.a.admit("b", lambda _: True)
+    pair.settle()
+    assert pair.delivered() == [1, 1]
+    first, again = pair.heard("b", Delivered)
+    assert (first.flags & REDELIVERED, again.flags & REDELIVERED) == (0, REDELIVERED)
+
+
 def test_an_outbox_restored_from_a_copy_is_found_out_and_loses_nothing_new() -> None:
     pair = met()
     pair.push()

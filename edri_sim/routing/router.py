@@ -194,7 +194,7 @@ class Router:
     def _sent_abroad(self, envelope: Envelope, route: Route) -> bool:
         """Whether another router has taken a request; what came from one is not sent on."""
         uplink = self.table.uplink
-        if uplink is None or envelope.origin is not self.origin or route.type.name.startswith(OWN):
+        if uplink is None or envelope.tunnel or envelope.origin is not self.origin or route.type.name.startswith(OWN):
             return False
         return uplink.request(envelope)
 

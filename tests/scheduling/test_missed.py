@@ -136,7 +136,9 @@ def test_a_node_that_is_stopped_and_started_goes_on_with_its_schedules(world: Wo
             (before,) = await first.node.request(ListSchedules())
         async with here(host, storage="schedules", settings=quick) as second:
             (after,) = await second.node.request(ListSchedules())
-            assert after.next >= before.next - timedelta(microseconds=2)
+            # Its two clocks are read one after the other, and the machine may pause between: that shifts its rhythm by
+            # as much. A due time that came before would be a whole period earlier.
+            assert after.next > before.next - timedelta(seconds=0.05 / 2)
             await second.witness.has(2)
             assert second.witness.letters == [], "nothing was in doubt: the node had come to rest"
 

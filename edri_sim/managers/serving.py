@@ -68,5 +68,5 @@ def on_tunnel_plain(function: Callable[[Any, Any], Any]) -> Body:
 
 def finish(job: Job, *, failed: bool) -> None:
     """The handler has ended, and with it the tunnel that it served, and those that it had opened."""
-    for tunnel in job.tunnels or ():
+    for tunnel in tuple(job.tunnels or ()):
         tunnel.finish(failed=failed)

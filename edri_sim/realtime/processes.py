@@ -128,7 +128,7 @@ class ChildPort:
         number = self._last = self._last + 1
         now = asyncio.get_running_loop().time()
         limit = math.inf if timeout is None else check_timeout(entry.name, timeout)
-        envelope = Envelope(event, entry, number, Origin("", 0), now, limit, (0, 0), opening)
+        envelope = Envelope(event, entry, number, Origin("", 0), now, now + limit, (0, 0), opening)
         envelope.tunnel = opening
         self._tunnels[number] = envelope
         self._wires.add(-number, OpenerWire(MessageFar(self._send, -number), opening))
@@ -138,7 +138,7 @@ class ChildPort:
         """See :class:`~edri_sim.routing.opening.Starter`."""
         job = current.get()
         by = self.numbers.get(job, 0) if job else 0
-        timeout = None if envelope.deadline == math.inf else envelope.deadline
+        timeout = None if envelope.deadline == math.inf else envelope.deadline - envelope.created
         payload = envelope.type.codec.encode(envelope.event)
         self._send(OpenCall(envelope.number, by, envelope.type.name, payload, timeout, WINDOW))
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from edri_sim.codec import codec_for
-from edri_sim.envelope import SETTLED, Envelope, current
+from edri_sim.envelope import SETTLED, Envelope, Job, current
 from edri_sim.errors import HandlerError, RequestError
 from edri_sim.routing.tunnel import WINDOW, Far, TunnelEnd
 
@@ -53,6 +53,7 @@ class Opening(Generic[Up, Down]):
         self._opened: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._error: RequestError | None = None
+        self._job: Job | None = None
 
     async def __aenter__(self) -> TunnelEnd[Up, Down]:
         if self._envelope is not None:
@@ -69,10 +70,14 @@ class Opening(Generic[Up, Down]):
         except asyncio.CancelledError:
             self.abort()
             raise
-        job = current.get()
-        if job is not None:
-            job.tunnels = [*(job.tunnels or []), self]
+        self._belong(current.get())
         return self._end
+
+    def _belong(self, job: Job | None) -> None:
+        """The tunnel ends with the handler that opened it, if there is one; one that is over already does not."""
+        if job is not None and not self.done():
+            self._job = job
+            job.tunnels = [*(job.tunnels or ()), self]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -137,6 +142,8 @@ class Opening(Generic[Up, Down]):
             return
         over.set_result(None)
         self._error = error
+        if self._job is not None and self._job.tunnels is not None:
+            self._job.tunnels.remove(self)  # A handler that opens one after the other keeps none of them.
         if not opened.done():
             opened.set_exception(error or RequestError("the tunnel ended before a handler had begun"))
         if end is not None:

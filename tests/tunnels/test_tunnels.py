@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import Any
 
 import pytest
 
-from edri_sim import DeadlineExceeded, HandlerError, Node, NoRoute, TunnelClosed, Worker
+from edri_sim import (
+    DeadlineExceeded,
+    HandlerError,
+    Node,
+    NoRoute,
+    ProviderLost,
+    Request,
+    TunnelClosed,
+    TunnelEnd,
+    Worker,
+    event,
+    handles,
+)
+from edri_sim.envelope import current
 from edri_sim.errors import CodecError, DeclarationError, NodeStopped
 from edri_sim.routing.tunnel import WINDOW
 from tests.links.cluster import Cluster
@@ -224,6 +239,50 @@ def test_a_task_that_is_cancelled_cancels_the_handler(world: World) -> None:
     world.run(main)
 
 
+@event(name="tunnels.Ask")
+class Ask(Request[list[int]]):
+    """Has the handler open so many tunnels, one after the other; the reply is how many its job had after each."""
+
+    count: int
+
+
+class Asking(Worker):
+    @handles
+    async def ask(self, event: Ask) -> list[int]:
+        held = []
+        for number in range(event.count):
+            async with self.open(Double(), timeout=10) as tunnel:
+                await tunnel.send(number)
+                assert await tunnel.receive() == 2 * number
+            job = current.get()
+            assert job is not None
+            held.append(len(job.tunnels or ()))
+        return held
+
+
+class PlainAsking(Worker):
+    @handles
+    def ask(self, event: Ask) -> list[int]:
+        held = []
+        for number in range(event.count):
+            with self.blocking.open(Double(), timeout=10) as tunnel:
+                tunnel.send(number)
+                assert tunnel.receive() == 2 * number
+            job = current.get()
+            assert job is not None
+            held.append(len(job.tunnels or ()))
+        return held
+
+
+@pytest.mark.parametrize("asking", [Asking, PlainAsking], ids=["async", "plain"])
+def test_handlers_open_tunnels_and_keep_none_that_is_over(world: World, mode: str, asking: type[Worker]) -> None:
+    async def main() -> None:
+        async with Node("solo", pool_of(Serving), pool_of(asking, mode), **quick()) as node:
+            assert await node.request(Ask(20), timeout=20) == [0] * 20
+
+    world.run(main)
+
+
 def test_opening_has_a_deadline_and_an_open_tunnel_has_none(world: World) -> None:
     reader = Reader()
 
@@ -245,6 +304,33 @@ def test_opening_has_a_deadline_and_an_open_tunnel_has_none(world: World) -> Non
 
     world.run(main)
     assert reader.ended == ""
+
+
+class Dying(Worker):
+    """Its process ends as soon as an item has come."""
+
+    @handles
+    async def double(self, event: Double, tunnel: TunnelEnd[int, int]) -> None:
+        await tunnel.send(await tunnel.receive())
+        await tunnel.receive()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def test_a_worker_process_that_dies_ends_its_tunnel_with_an_error_and_another_serves_the_next() -> None:
+    async with asyncio.timeout(30), Node("solo", pool_of(Dying, "process"), **quick()) as node:
+        for _ in range(2):
+            read: list[int] = []
+            with pytest.raises(ProviderLost, match="SIGKILL"):
+                await exchange(node, read)
+            assert read == [1]
+
+
+async def exchange(node: Node, read: list[int]) -> None:
+    async with node.open(Double(), timeout=10) as tunnel:
+        await tunnel.send(1)
+        read.append(await tunnel.receive())
+        await tunnel.send(2)
+        await tunnel.receive()
 
 
 def test_nobody_serves_it(world: World) -> None:

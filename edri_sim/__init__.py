@@ -15,20 +15,11 @@ from edri_sim import host
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from edri_sim import errors as errors
     from edri_sim import faults as faults
     from edri_sim import scheduling as scheduling
     from edri_sim import service as service
-    from edri_sim.codec import NanFloat as NanFloat
-    from edri_sim.errors import DeadlineExceeded as DeadlineExceeded
     from edri_sim.errors import EdriError as EdriError
-    from edri_sim.errors import HandlerError as HandlerError
-    from edri_sim.errors import NodeStopped as NodeStopped
-    from edri_sim.errors import NoRoute as NoRoute
-    from edri_sim.errors import Overloaded as Overloaded
-    from edri_sim.errors import ProviderLost as ProviderLost
-    from edri_sim.errors import RequestError as RequestError
-    from edri_sim.errors import TunnelClosed as TunnelClosed
-    from edri_sim.errors import TunnelLost as TunnelLost
     from edri_sim.events import Notification as Notification
     from edri_sim.events import Request as Request
     from edri_sim.events import Tunnel as Tunnel
@@ -56,22 +47,14 @@ if TYPE_CHECKING:
 _HOME = {
     "BlockingTunnel": "edri_sim.managers.blocking",
     "DeadLetter": "edri_sim.routing.deadletter",
-    "DeadlineExceeded": "edri_sim.errors",
     "EdriError": "edri_sim.errors",
     "FlowGap": "edri_sim.links.reports",
-    "HandlerError": "edri_sim.errors",
     "Host": "edri_sim.host",
     "Manager": "edri_sim.managers.manager",
-    "NanFloat": "edri_sim.codec",
-    "NoRoute": "edri_sim.errors",
     "Node": "edri_sim.node",
-    "NodeStopped": "edri_sim.errors",
     "Notification": "edri_sim.events",
-    "Overloaded": "edri_sim.errors",
     "Pool": "edri_sim.managers.pool",
-    "ProviderLost": "edri_sim.errors",
     "Request": "edri_sim.events",
-    "RequestError": "edri_sim.errors",
     "Run": "edri_sim.run",
     "Scheduler": "edri_sim.scheduling.scheduler",
     "Settings": "edri_sim.settings",
@@ -79,9 +62,7 @@ _HOME = {
     "Switch": "edri_sim.links.switch",
     "Topology": "edri_sim.topology",
     "Tunnel": "edri_sim.events",
-    "TunnelClosed": "edri_sim.errors",
     "TunnelEnd": "edri_sim.routing.tunnel",
-    "TunnelLost": "edri_sim.errors",
     "Worker": "edri_sim.managers.worker",
     "event": "edri_sim.events",
     "handles": "edri_sim.managers.worker",
@@ -90,7 +71,7 @@ _HOME = {
     "sleep": "edri_sim.managers.blocking",
 }
 
-_MODULES = ("faults", "scheduling", "service")
+_MODULES = ("errors", "faults", "scheduling", "service")
 
 __all__ = [*_HOME, *_MODULES]  # one table says where each name lives, and it is the list too
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.sides import links
 from benchmarks.sides.components import EchoManager, Tick, echo_request, tick
-from edri_sim import Manager, Node, NoRoute, Settings, handles
+from edri_sim import Manager, Node, Settings, handles
+from edri_sim.errors import NoRoute
 from edri_sim.host import current_host
 from edri_sim.links.switch import Switch
 

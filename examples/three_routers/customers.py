@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import Any, Protocol
 
-from edri_sim import RequestError
+from edri_sim.errors import RequestError
 from system import GOODS, Buy, CountLetters
 
 CUSTOMERS = 150

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from edri_sim import RequestError, Simulation, Topology, part
-from edri_sim.errors import HostDown
+from edri_sim import Simulation, Topology, part
+from edri_sim.errors import HostDown, RequestError
 from edri_sim.faults import Fault
 from tests.links.system_checks import Violation, check
 from tests.links.system_faults import draw, effects

@@ -10,20 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edri_sim import (
-    DeadLetter,
-    Manager,
-    Node,
-    Notification,
-    ProviderLost,
-    Request,
-    Simulation,
-    Topology,
-    event,
-    handles,
-    part,
-    trace,
-)
+from edri_sim import DeadLetter, Manager, Node, Notification, Request, Simulation, Topology, event, handles, part, trace
+from edri_sim.errors import ProviderLost
 from edri_sim.events import event_type
 from edri_sim.faults import Crash, Fault, Kill, OneWay, Outage
 from edri_sim.links.connector import Connector

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, NoRoute, Notification, Simulation, Topology, event, handles
-from edri_sim.errors import BadEvent
+from edri_sim import Manager, Notification, Simulation, Topology, event, handles
+from edri_sim.errors import BadEvent, NoRoute
 from edri_sim.links import others
 from edri_sim.links.flow.items import Limits
 from edri_sim.links.permissions import Permissions

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, NoRoute, Simulation, Topology, handles
-from edri_sim.errors import SimulationQuiet
+from edri_sim import Manager, Node, Simulation, Topology, handles
+from edri_sim.errors import NoRoute, SimulationQuiet
 from edri_sim.links import tcp
 from edri_sim.links.line import LATE_PAUSE, SOON, SOON_PAUSE, SwitchLine
 from edri_sim.links.stream import DEAD_AFTER, PING_EVERY

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import DeadLetter, Manager, Node, NoRoute, Notification, event, handles
-from edri_sim.errors import CodecError, EventTooLarge, OutboxFull
+from edri_sim import DeadLetter, Manager, Node, Notification, event, handles
+from edri_sim.errors import CodecError, EventTooLarge, NoRoute, OutboxFull
 from edri_sim.links import publisher
 from edri_sim.links.flow.items import Limits
 from edri_sim.links.reports import FlowGap

@@ -6,9 +6,18 @@ import asyncio
 
 import pytest
 
-from edri_sim import DeadlineExceeded, HandlerError, Manager, Node, NoRoute, Overloaded, Request, Worker, event, handles
+from edri_sim import Manager, Node, Request, Worker, event, handles
 from edri_sim.envelope import current
-from edri_sim.errors import BadEvent, BadReply, EventTooLarge, NodeStopped
+from edri_sim.errors import (
+    BadEvent,
+    BadReply,
+    DeadlineExceeded,
+    EventTooLarge,
+    HandlerError,
+    NodeStopped,
+    NoRoute,
+    Overloaded,
+)
 from edri_sim.links.flow.items import Limits
 from tests.links.cluster import Cluster, connector_of, present
 from tests.runtime.cast import Ask, Echo, Enter, Gate, Held, Letters, PlainEcho, PlainWitness, Recall, Witness

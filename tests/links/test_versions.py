@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, NoRoute, Notification, Request, event, handles
+from edri_sim import Manager, Notification, Request, event, handles
+from edri_sim.errors import NoRoute
 from edri_sim.events import registry
 from tests.links.cluster import Cluster
 from tests.worlds import Records, World, quick, records, until

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from edri_sim import Node, NoRoute
+from edri_sim import Node
+from edri_sim.errors import NoRoute
 from edri_sim.links.stream import DEAD_AFTER
 from tests.realtime.pair import AskLeft, AskRight, Shout
 from tests.realtime.programs import PAIR, PATIENCE, Program, edri, free_address, gone, running

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from edri_sim import DeadLetter, Manager, Node, Overloaded, handles
+from edri_sim import DeadLetter, Manager, Node, handles
 from edri_sim.envelope import Envelope, Origin
-from edri_sim.errors import DeclarationError
+from edri_sim.errors import DeclarationError, Overloaded
 from edri_sim.events import event_type
 from edri_sim.managers.pool import Pool
 from edri_sim.routing.mailbox import Mailbox, Overflow, drop_newest, drop_oldest, wait

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from edri_sim import HandlerError, Node, Request, Worker, event, handles, sleep
+from edri_sim import Node, Request, Worker, event, handles, sleep
+from edri_sim.errors import HandlerError
 from tests.runtime.cast import Ask
 from tests.worlds import World, pool_of
 

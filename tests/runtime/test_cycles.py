@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from edri_sim import DeadlineExceeded, HandlerError, Manager, Node, Notification, Request, RequestError, event, handles
+from edri_sim import Manager, Node, Notification, Request, event, handles
+from edri_sim.errors import DeadlineExceeded, HandlerError, RequestError
 from tests.worlds import World, records, until
 
 

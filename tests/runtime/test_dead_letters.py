@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from edri_sim import DeadLetter, DeadlineExceeded, Manager, Node, Overloaded, handles
+from edri_sim import DeadLetter, Manager, Node, handles
+from edri_sim.errors import DeadlineExceeded, Overloaded
 from edri_sim.events import registry
 from edri_sim.routing.mailbox import drop_newest, drop_oldest
 from edri_sim.routing.router import Router

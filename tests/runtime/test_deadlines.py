@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import DeadlineExceeded, Manager, Node, Request, event, handles
+from edri_sim import Manager, Node, Request, event, handles
+from edri_sim.errors import DeadlineExceeded
 from edri_sim.routing.deadlines import Deadlines
 from tests.runtime.cast import Ask, Echo, Enter, Gate, Held, PlainHeld
 from tests.worlds import World, pool_of, quick, turns, until

@@ -7,7 +7,8 @@ import gc
 
 import pytest
 
-from edri_sim import Manager, Node, NodeStopped, Pool, RequestError, Simulation, Worker, handles, sleep
+from edri_sim import Manager, Node, Pool, Simulation, Worker, handles, sleep
+from edri_sim.errors import NodeStopped, RequestError
 from tests.runtime.cast import Ask, Ear, Echo, Gate, Held, Locate, PlainHeld, Told
 from tests.runtime.mortals import Die, Mortal
 from tests.worlds import World, pool_of, quick, records, until

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from edri_sim import HandlerError, Manager, Node, Worker, handles
-from edri_sim.errors import BadEvent, BadReply, RequestError
+from edri_sim import Manager, Node, Worker, handles
+from edri_sim.errors import BadEvent, BadReply, HandlerError, RequestError
 from tests.runtime.cast import Ask, Told
 from tests.runtime.faulty import (
     RUDE,

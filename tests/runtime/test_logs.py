@@ -7,7 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from edri_sim import HandlerError, Manager, Node, Request, Simulation, event, handles
+from edri_sim import Manager, Node, Request, Simulation, event, handles
+from edri_sim.errors import HandlerError
 from edri_sim.simulation.simulate import EPOCH
 from tests.worlds import World
 

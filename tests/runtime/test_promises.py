@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from edri_sim import HandlerError, Node, NoRoute, ProviderLost, RequestError, Simulation
+from edri_sim import Node, Simulation
 from edri_sim.envelope import Envelope
+from edri_sim.errors import HandlerError, NoRoute, ProviderLost, RequestError
 from edri_sim.routing.router import Router
 from edri_sim.topology import Topology
 from tests.runtime.cast import Ask, Ear, Echo, Gate, Held, Locate, PlainEcho, Tracker

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edri_sim import Node, Pool, ProviderLost, Worker, event, handles
-from edri_sim.errors import RequestError
+from edri_sim import Node, Pool, Worker, event, handles
+from edri_sim.errors import ProviderLost, RequestError
 from tests.runtime.cast import Ask, Ear, Gate, Letters, Locate, Recall, Told, Tracker, Where
 from tests.runtime.mortals import AnyTold, Die, Fragile, Mortal, Patient
 from tests.worlds import World, pool_of, quick, records, until

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edri_sim import DeadLetter, Manager, Node, RequestError, Worker, handles
-from edri_sim.errors import DeclarationError, Refused, request_error
+from edri_sim import DeadLetter, Manager, Node, Worker, handles
+from edri_sim.errors import DeclarationError, Refused, RequestError, request_error
 from tests.links.cluster import Cluster
 from tests.runtime.cast import Ask, Told
 from tests.runtime.refusers import PlainShop, Shop, SoldOut

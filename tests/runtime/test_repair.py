@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Node, ProviderLost, Simulation, Worker, handles
+from edri_sim import Node, Simulation, Worker, handles
 from edri_sim.envelope import Job
+from edri_sim.errors import ProviderLost
 from edri_sim.simulation import slots
 from tests.runtime.cast import Ask
 from tests.worlds import pool_of

@@ -7,20 +7,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import (
-    DeadLetter,
-    HandlerError,
-    Manager,
-    Node,
-    NoRoute,
-    Notification,
-    Pool,
-    Request,
-    Worker,
-    event,
-    handles,
-)
-from edri_sim.errors import DeclarationError
+from edri_sim import DeadLetter, Manager, Node, Notification, Pool, Request, Worker, event, handles
+from edri_sim.errors import DeclarationError, HandlerError, NoRoute
 from tests.runtime.cast import Ask, Ear, Echo, Enter, Gate, Hasty, Held, PlainEcho, Told
 from tests.worlds import World, pool_of, turns, until
 

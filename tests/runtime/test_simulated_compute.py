@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import DeadlineExceeded, Manager, Node, Pool, Request, Simulation, Topology, Worker, event, handles, sleep
-from edri_sim.errors import BadEvent, BadReply, DeclarationError, HostDown, SettingsError
+from edri_sim import Manager, Node, Pool, Request, Simulation, Topology, Worker, event, handles, sleep
+from edri_sim.errors import BadEvent, BadReply, DeadlineExceeded, DeclarationError, HostDown, SettingsError
 from edri_sim.service import (
     Constant,
     Costs,

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 import simpy
 
-from edri_sim import Manager, Node, NodeStopped, Request, Simulation, Topology, Worker, event, handles, sleep
-from edri_sim.errors import DeclarationError, HandlerError, HostDown, SimulationError
+from edri_sim import Manager, Node, Request, Simulation, Topology, Worker, event, handles, sleep
+from edri_sim.errors import DeclarationError, HandlerError, HostDown, NodeStopped, SimulationError
 from tests.runtime.cast import Ask, Ear, Echo, Told
 from tests.worlds import pool_of, records
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, NodeStopped, Simulation, Topology, Worker, handles
+from edri_sim import Manager, Node, Simulation, Topology, Worker, handles
+from edri_sim.errors import NodeStopped
 from edri_sim.managers.stopping import ends_within
 from edri_sim.service import Service
 from tests.runtime.cast import Ask, Echo, Told

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, Request, RequestError, Run, Simulation, Worker, event, handles
-from edri_sim.errors import SettingsError
+from edri_sim import Manager, Node, Request, Run, Simulation, Worker, event, handles
+from edri_sim.errors import RequestError, SettingsError
 from edri_sim.trace import COLUMNS, STAGES, Recorder, Trace
 from tests.runtime.cast import Ask, Ear, Echo, Gate, Held, Told
 from tests.runtime.faulty import Faulty

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from edri_sim import HandlerError, Manager, Node, Pool, Worker, handles
-from edri_sim.errors import DeclarationError, EdriError
+from edri_sim import Manager, Node, Pool, Worker, handles
+from edri_sim.errors import DeclarationError, EdriError, HandlerError
 from tests.runtime.cast import Ask, Echo, Told
 from tests.runtime.lives import Announcer, BadStop, Refusing, Storied, Story, Unmade
 from tests.worlds import World, pool_of, quick, records, until

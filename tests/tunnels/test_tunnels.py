@@ -9,21 +9,18 @@ from typing import Any
 
 import pytest
 
-from edri_sim import (
+from edri_sim import Node, Request, TunnelEnd, Worker, event, handles
+from edri_sim.envelope import current
+from edri_sim.errors import (
+    CodecError,
     DeadlineExceeded,
+    DeclarationError,
     HandlerError,
-    Node,
+    NodeStopped,
     NoRoute,
     ProviderLost,
-    Request,
     TunnelClosed,
-    TunnelEnd,
-    Worker,
-    event,
-    handles,
 )
-from edri_sim.envelope import current
-from edri_sim.errors import CodecError, DeclarationError, NodeStopped
 from edri_sim.routing.tunnel import WINDOW
 from tests.links.cluster import Cluster
 from tests.tunnels.cast import Count, Double, Fail, PlainServing, Reader, Serving, Sum

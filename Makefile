@@ -12,7 +12,7 @@ command -v '$(PYTHON)' >/dev/null 2>&1 || { echo "'$(PYTHON)' was not found: ins
 '$(PYTHON)' -c 'import venv, ensurepip' >/dev/null 2>&1 || echo "'$(PYTHON)' has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"
 endef
 
-.PHONY: help demo test swarm lint lab bench clean
+.PHONY: help demo test swarm lint lab notebooks bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,9 @@ lint: $(VENV)/dev.stamp ## check style, types and the walls between the modules
 
 lab: $(VENV)/lab.stamp ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(as_root)
+
+notebooks: $(VENV)/dev.stamp ## run every notebook and keep what it shows, after a change of a picture (NOTEBOOKS="notebooks/07-an-outage.ipynb")
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False $(or $(NOTEBOOKS),notebooks/*.ipynb)
 
 bench: $(VENV)/dev.stamp ## measure against the peers, each in its own environment
 	$(BIN)/python benchmarks/run.py

@@ -84,6 +84,9 @@ class Host(Protocol):
     def random(self, name: str) -> RandomStream:
         """A stream of its own for each name, so that one component's draws never shift another's."""
 
+    def is_private(self, address: str) -> bool:
+        """Whether a name or number of a host is this machine's own: nobody else can connect there, or listen in."""
+
     def secret(self) -> bytes:
         """16 bytes that an outsider cannot guess (in a simulation: drawn from the seed)."""
 

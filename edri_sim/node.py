@@ -67,7 +67,7 @@ class Node:
     connector of one's own, with the outbox that it is given. A ``durable`` node writes what it publishes to other nodes
     to its host's storage, and goes on with that in its next life. ``host`` is by default the machine, real or
     simulated, that the running loop belongs to. ``settings`` and keyword ``overrides`` (seconds) are
-    :class:`~edri_sim.settings.Settings`.
+    :class:`~edri_sim.settings.Settings`; the token, certificates and allow-lists of the lines to switches are there.
 
     On leaving the block the node drains: it takes no more calls from outside, lets its handlers finish what is queued
     for up to ``drain_timeout``, and then cancels the rest. On the main thread, outside notebooks, SIGTERM and Ctrl-C
@@ -180,7 +180,8 @@ class Node:
     async def start(self) -> None:
         """Make the parts and start them, in the order they were given.
 
-        Raises what a part's start raises, with all that had started stopped again.
+        Raises what a part's start raises, with all that had started stopped again; SettingsError, for a switch on
+        another machine without certificates too, unless the setting ``insecure`` is on.
         """
         if self._router is not None:
             raise NodeStopped(f"node {self.name!r} runs already")

@@ -19,7 +19,9 @@ __all__ = ["here"]
 # Bad usage: one clear line, exit 2
 
 LASTING = "tests.realtime.pair:lasting"
-TLS_HINT = "there are no certificates: make some (edri-sim certs) and give --cert, --key and --ca, or say --insecure"
+TLS_HINT = (
+    "there are no certificates: make some (edri-sim certs) and give --cert, --key and --ca (the settings tls_cert"
+)
 
 BAD_SWITCH = [
     (("--listen", "nowhere"), "setting listen='nowhere': expected an address host:port or [IPv6]:port"),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 
 from edri_sim import trace
 from edri_sim.envelope import Envelope
 from edri_sim.events import EventType
 from edri_sim.links.alarm import Alarm
-from edri_sim.links.fabric import Fabric
+from edri_sim.links.fabric import FabricOf
 from edri_sim.links.farewell import Farewell
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import Flow, Item, Limits
 from edri_sim.links.flow.peer import Peer
 from edri_sim.links.frames import LARGEST_INCARNATION, MAX_FRAME, BadFrame, Digest, InterestGet, InterestSay, RawFrame
+from edri_sim.links.guard import read_permissions
 from edri_sim.links.inlet import Inlet
 from edri_sim.links.interest import InterestBook
 from edri_sim.links.newsroom import Newsroom
@@ -31,12 +32,9 @@ OVERHEAD = 1_024
 """Bytes of a frame that are not the event's."""
 _INTEREST = (InterestGet.number, InterestSay.number, Digest.number)
 
-FabricOf = Callable[[NodeContext, Callable[[], bool]], Fabric]
-"""Makes the fabric of a node; the second argument says whether anything waits for it."""
-
 
 class Connector:
-    """The part of a node that joins it to others: see :class:`RunningConnector`."""
+    """Joins a node to others: see :class:`RunningConnector`. Without ``permissions``, those of its settings hold."""
 
     def __init__(
         self, fabric: FabricOf, *, outbox: DurableOutbox | None = None, limits: Limits | None = None,
@@ -45,7 +43,7 @@ class Connector:
         self.fabric = fabric
         self.outbox = outbox
         self.limits = limits or Limits()
-        self.permissions = permissions or Permissions()
+        self.permissions = permissions
         self.max_frame = max_frame
 
     def run_on(self, context: NodeContext) -> RunningConnector:
@@ -82,7 +80,8 @@ class RunningConnector:
             node.router, self.exchange, self.publisher, providers=self._providers, now=self._now, poke=self._hurry
         )  # fmt: skip
         self.inlet = Inlet(
-            node.router, self.exchange, self.requests, self._trace, self._component, permissions=plan.permissions,
+            node.router, self.exchange, self.requests, self._trace, self._component,
+            permissions=plan.permissions or read_permissions(node.settings),
             largest=plan.max_frame - OVERHEAD, now=self._now, poke=self._poke,
             gone=lambda peer, type_: self.book.reject(peer, type_, self._now()),
         )  # fmt: skip

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from edri_sim.links.frames import FrameReader, RawFrame
+from edri_sim.routing.context import NodeContext
 
 
 class Endpoint(Protocol):
@@ -60,6 +61,10 @@ class Fabric(Protocol):
 
     async def stop(self) -> None:
         """Leave nothing behind."""
+
+
+FabricOf = Callable[[NodeContext, Callable[[], bool]], Fabric]
+"""Makes the fabric of a node; the second argument says whether anything waits for it."""
 
 
 class Hub:

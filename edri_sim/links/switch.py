@@ -6,10 +6,11 @@ import asyncio
 import hmac
 import ssl
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from edri_sim.errors import SettingsError
 from edri_sim.host import Host, current_host
+from edri_sim.links import guard
 from edri_sim.links.address import Address
 from edri_sim.links.frames import (
     ABSENT,
@@ -43,7 +44,7 @@ from edri_sim.links.permissions import Permissions
 from edri_sim.links.stream import GREETING_WITHIN, FrameStream
 from edri_sim.logs import NodeLog
 from edri_sim.names import NAME
-from edri_sim.settings import Settings
+from edri_sim.settings import Settings, SwitchSettings
 
 PROBE = 1.0
 """Seconds that the present holder of a name has to show that it is alive, when another asks for it."""
@@ -66,11 +67,13 @@ _CHECKED = (NOTIFY, REQUEST)
 class SwitchConfig:
     """``queue`` is the bytes that may wait for one node before frames for it are dropped, ``nodes`` the most at a time.
 
-    ``greeting`` is the most connections that have not said hello yet.
+    ``greeting`` is the most connections that have not said hello yet. ``insecure``: listen without ``tls`` where other
+    machines can connect, too.
     """
 
     token: str = ""
     tls: ssl.SSLContext | None = None
+    insecure: bool = False
     permissions: Permissions = field(default_factory=Permissions)
     queue: int = 4 << 20
     nodes: int = 10_000
@@ -80,6 +83,14 @@ class SwitchConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.max_frame <= MAX_FRAME_CAP:
             raise SettingsError(f"max_frame={self.max_frame!r}: expected 1 to {MAX_FRAME_CAP} bytes")
+
+    @classmethod
+    def of(cls, settings: SwitchSettings) -> Self:
+        """What settings say. Raises SettingsError for a file that will not do."""
+        return cls(
+            token=settings.token, tls=guard.server_tls(settings), insecure=settings.insecure,
+            permissions=guard.read_permissions(settings),
+        )  # fmt: skip
 
 
 class Port:
@@ -185,9 +196,17 @@ class Switch:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen. Raises OSError, such as for a port that is taken."""
+        """Listen.
+
+        Raises:
+            SettingsError: other machines could connect, in the clear, and ``insecure`` is not set.
+            OSError: it can't, such as for a port that is taken.
+        """
         self.loop = asyncio.get_running_loop()
-        self._log = NodeLog("switch", self.name, (self._host or current_host(self.loop, Settings())).now)
+        host = self._host or current_host(self.loop, Settings())
+        encrypted, insecure = self.config.tls is not None, self.config.insecure
+        guard.check_line(self.address, host, f"switch {self.name!r}: address", encrypted=encrypted, insecure=insecure)
+        self._log = NodeLog("switch", self.name, host.now)
         self._since = self.loop.time()
         options: dict[str, Any] = {"backlog": AT_ONCE}
         if self.config.tls is not None:

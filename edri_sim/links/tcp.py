@@ -6,10 +6,11 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from edri_sim import trace
 from edri_sim.host import RandomStream
+from edri_sim.links import guard
 from edri_sim.links.address import Address
 from edri_sim.links.choice import Choice
 from edri_sim.links.fabric import Endpoint
@@ -17,6 +18,7 @@ from edri_sim.links.frames import MAX_FRAME, VERSION, Bye, Frame, Hello, RawFram
 from edri_sim.links.line import SwitchLine
 from edri_sim.logs import NodeLog
 from edri_sim.routing.context import NodeContext
+from edri_sim.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class Credentials:
 
     token: str = ""
     tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Those that settings name. Raises SettingsError for a file that will not do."""
+        return cls(settings.token, guard.client_tls(settings))
 
     def __repr__(self) -> str:
         return f"Credentials(token={'set' if self.token else 'none'}, tls={'on' if self.tls else 'off'})"
@@ -35,18 +42,25 @@ def switch_lines(
 ) -> Any:
     """What makes the fabric of a node that is joined to the switches at these addresses (``host:port``).
 
-    Without ``credentials``, the node shows the token of its settings.
+    Without ``credentials``, the node shows those of its settings.
 
     Raises:
-        SettingsError: an address is malformed.
+        SettingsError: an address is malformed. What is made raises it for files of the settings that will not do, and
+            for an address of another machine where there are no certificates and ``insecure`` is not set.
     """
     parsed = [Address.parse(address) for address in addresses]
 
     def make(node: NodeContext, needed: Callable[[], bool]) -> TcpFabric:
         log_ = node.log.of("connector")
+        shown = credentials or Credentials.of(node.settings)
+        for address in parsed:
+            guard.check_line(
+                address, node.host, f"node {node.name!r}: switch address",
+                encrypted=shown.tls is not None, insecure=node.settings.insecure,
+            )  # fmt: skip
         fabric = TcpFabric(
-            parsed, credentials=credentials or Credentials(node.settings.token),
-            stream=node.host.random("reconnect"), log=log_, needed=needed, max_frame=max_frame,
+            parsed, credentials=shown, stream=node.host.random("reconnect"), log=log_, needed=needed,
+            max_frame=max_frame,
         )  # fmt: skip
         trace_ = node.host.trace
         component = trace_.component(f"{node.name}/connector")

@@ -11,15 +11,20 @@ from typing import Any
 from edri_sim.errors import SettingsError
 from edri_sim.links.address import DEFAULT_PORT, Address
 from edri_sim.realtime.child import ChildPlan
-from edri_sim.realtime.guard import check_durable
 from edri_sim.settings import ENVIRONMENT_PREFIX, Settings, addresses
-from edri_sim.topology import Topology, unknown
+from edri_sim.topology import NodeSpec, Topology, unknown
 
 LOOPBACK = "127.0.0.1"
 STATUS_PORT = 7_480
 """The first port that is tried for a switch's status."""
 PORTS = 1_000
 """How many ports are tried."""
+
+
+def check_durable(spec: NodeSpec, settings: Settings) -> None:
+    """A durable node needs a place for its files. Raises SettingsError, which says how to give one."""
+    if spec.durable and not settings.data:
+        raise SettingsError(f"node {spec.name!r} is durable and has no place for files: give --data DIR or EDRI_DATA")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import random
 import secrets
 import socket
@@ -74,6 +75,15 @@ class LocalHost:
     def random(self, name: str) -> random.Random:
         """See :class:`~edri_sim.host.Host`."""
         return random.Random(f"{self._seed}/{name}")
+
+    def is_private(self, address: str) -> bool:
+        """See :class:`~edri_sim.host.Host`; of names, only ``localhost`` is known to be so."""
+        if address == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(address).is_loopback
+        except ValueError:
+            return False
 
     def secret(self) -> bytes:
         """See :class:`~edri_sim.host.Host`."""

@@ -15,14 +15,15 @@ from typing import Any
 from edri_sim.errors import SettingsError
 from edri_sim.host import Host
 from edri_sim.links.address import Address
-from edri_sim.links.connector import Connector, FabricOf
+from edri_sim.links.connector import Connector
+from edri_sim.links.fabric import FabricOf
+from edri_sim.links.guard import check_status
 from edri_sim.links.line import SwitchLine
 from edri_sim.links.outbox import DurableOutbox
-from edri_sim.links.permissions import Permissions
 from edri_sim.links.switch import Switch, SwitchConfig
-from edri_sim.links.tcp import Credentials, switch_lines
+from edri_sim.links.tcp import switch_lines
 from edri_sim.node import TERMINATED, Node
-from edri_sim.realtime import guard
+from edri_sim.realtime.deployment import check_durable
 from edri_sim.realtime.host import LocalHost
 from edri_sim.realtime.status import StatusServer
 from edri_sim.routing.context import NodeContext
@@ -81,19 +82,14 @@ class NodePlan:
     spec: NodeSpec
     settings: Settings
     switches: tuple[Address, ...]
-    credentials: Credentials
-    permissions: Permissions
 
     @classmethod
     def of(cls, topology: Topology, name: str, settings: Settings) -> NodePlan:
         """Find the node and check it and its settings. Raises what :func:`node_of` does, and SettingsError."""
         spec = node_of(topology, name)
         switches, _ = switches_of(topology, spec, settings)
-        for address in switches:
-            guard.check_line(address, settings, f"node {name!r}: switch address")
-        guard.check_durable(spec, settings)
-        credentials = Credentials(settings.token, guard.client_tls(settings))
-        return cls(spec, settings, switches, credentials, guard.read_permissions(settings))
+        check_durable(spec, settings)
+        return cls(spec, settings, switches)
 
     def node(self, host: Host, joined: asyncio.Event) -> Node:
         """The node, not started yet; ``joined`` is set as soon as all its switches have taken it."""
@@ -102,10 +98,10 @@ class NodePlan:
             joined.set()
             return Node(spec.name, *spec.parts, host=host, settings=self.settings)
 
-        lines = _telling(switch_lines([str(address) for address in self.switches], self.credentials), joined)
+        lines = _telling(switch_lines([str(address) for address in self.switches]), joined)
 
         def uplink(outbox: DurableOutbox | None) -> Connector:
-            return Connector(lines, outbox=outbox, permissions=self.permissions)
+            return Connector(lines, outbox=outbox)
 
         return Node(spec.name, *spec.parts, durable=spec.durable, uplink=uplink, host=host, settings=self.settings)
 
@@ -171,14 +167,10 @@ async def run_switch(settings: SwitchSettings, *, ready: Ready = _nothing) -> No
     """
     (address,) = _addresses(settings.listen)
     status = _addresses(settings.status)
-    guard.check_line(address, settings, f"switch {settings.name!r}: address")
-    for place in status:
-        guard.check_status(place, settings)
-    config = SwitchConfig(
-        token=settings.token, tls=guard.server_tls(settings), permissions=guard.read_permissions(settings)
-    )
     host = LocalHost()
-    switch = Switch(settings.name, settings.listen, host, config)
+    for place in status:
+        check_status(place, host, settings)
+    switch = Switch(settings.name, settings.listen, host, SwitchConfig.of(settings))
     async with _until_terminated(host), AsyncExitStack() as stack:
         await _listen(stack, switch, f"switch {settings.name!r}", address, "--listen")
         for place in status:

@@ -90,6 +90,10 @@ class SimulatedHost:
         """See :class:`~edri_sim.host.Host`; a stream for each name, host, life and seed."""
         return random.Random(f"{self._seed}/{self.name}/{self.lives}/{name}")
 
+    def is_private(self, address: str) -> bool:
+        """See :class:`~edri_sim.host.Host`: nobody is outside of a simulation, so all of it is."""
+        return True
+
     def secret(self) -> bytes:
         """See :class:`~edri_sim.host.Host`."""
         return self._secrets.randbytes(16)

@@ -23,7 +23,7 @@ from edri_sim.simulation.faults import Faults
 from edri_sim.simulation.host import SimulatedHost
 from edri_sim.simulation.kernel import Kernel
 from edri_sim.simulation.network import Network
-from edri_sim.simulation.programs import switch_address, switch_program
+from edri_sim.simulation.programs import switch_program, uplink_of
 from edri_sim.topology import NodeSpec, SwitchSpec, Topology
 from edri_sim.trace import Recorder
 
@@ -58,9 +58,9 @@ class SimulatedNode:
         forever = asyncio.get_running_loop().create_future()
         up = self._up = asyncio.get_running_loop().create_future()
         spec = self._spec
-        switches = [switch_address(name) for name in spec.switches]
+        uplink = uplink_of(spec) if spec.switches else None
         async with Node(
-            spec.name, *spec.parts, switches=switches, durable=spec.durable, host=self.host, settings=self._settings
+            spec.name, *spec.parts, uplink=uplink, durable=spec.durable, host=self.host, settings=self._settings
         ) as node:
             up.set_result(node)
             await forever

@@ -40,8 +40,8 @@ async def connected(switch: Switch, count: int = 1) -> AsyncIterator[list[asynci
 
 def encrypted(folder: Path) -> ssl.SSLContext:
     pytest.importorskip("cryptography")
+    from edri_sim.links.tls import server_context
     from edri_sim.realtime.certificates import make_certificates
-    from edri_sim.realtime.tls import server_context
 
     cert, key = make_certificates(folder, ["hub"])["hub"]
     return server_context(cert, key, folder / "ca.crt")

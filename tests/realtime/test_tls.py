@@ -14,8 +14,8 @@ pytest.importorskip("cryptography")
 from cryptography.hazmat.primitives import serialization
 
 from edri_sim.errors import SettingsError
+from edri_sim.links.tls import client_context, server_context
 from edri_sim.realtime.certificates import make_certificates
-from edri_sim.realtime.tls import client_context, server_context
 
 Triple = tuple[Path, Path, Path]
 

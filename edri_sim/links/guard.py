@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from ssl import SSLContext
 
 from edri_sim.errors import SettingsError
+from edri_sim.host import Host
 from edri_sim.links.address import Address
 from edri_sim.links.permissions import Permissions
-from edri_sim.realtime.tls import client_context, server_context
+from edri_sim.links.tls import client_context, server_context
 from edri_sim.settings import Settings, SwitchSettings
-from edri_sim.topology import NodeSpec
 
 
 def server_tls(settings: SwitchSettings) -> SSLContext | None:
@@ -52,39 +51,24 @@ def read_permissions(settings: Settings | SwitchSettings) -> Permissions:
         raise SettingsError(f"setting allow={settings.allow!r}: {error}") from error
 
 
-def check_line(address: Address, settings: Settings | SwitchSettings, what: str) -> None:
+def check_line(address: Address, host: Host, what: str, *, encrypted: bool, insecure: bool) -> None:
     """Refuse to talk to other machines in the clear, unless told to. ``what`` is the address's part, for the message.
 
     Raises SettingsError, which says what to do.
     """
-    if settings.insecure or settings.tls_cert or is_loopback(address.host):
+    if encrypted or insecure or host.is_private(address.host):
         return
     raise SettingsError(
         f"{what} {address} is not on this machine alone, and there are no certificates: make some (edri-sim certs) and"
-        " give --cert, --key and --ca, or say --insecure where the network is trusted"
+        " give --cert, --key and --ca (the settings tls_cert, tls_key and tls_ca), or say --insecure (insecure=True)"
+        " where the network is trusted"
     )
 
 
-def check_status(address: Address, settings: SwitchSettings) -> None:
+def check_status(address: Address, host: Host, settings: SwitchSettings) -> None:
     """Refuse to show a switch's status to other machines, unless told to. Raises SettingsError."""
-    if not settings.insecure and not is_loopback(address.host):
+    if not settings.insecure and not host.is_private(address.host):
         raise SettingsError(
             f"status address {address} is not on this machine alone, and whoever connects can read the status: listen"
             " on a loopback address such as 127.0.0.1, or say --insecure where the network is trusted"
         )
-
-
-def check_durable(spec: NodeSpec, settings: Settings) -> None:
-    """A durable node needs a place for its files. Raises SettingsError, which says how to give one."""
-    if spec.durable and not settings.data:
-        raise SettingsError(f"node {spec.name!r} is durable and has no place for files: give --data DIR or EDRI_DATA")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nothing but this machine is meant; of names, only ``localhost`` is known to be so."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -36,11 +36,15 @@ class Visit:
 
 @dataclass(slots=True)
 class Span:
-    """The life of one event; times in nanoseconds. ``outcome`` is replied, failed:<code>, dropped, or open."""
+    """The life of one event; times in nanoseconds. ``outcome`` is replied, failed:<code>, dropped, or open.
+
+    ``cause`` is the id of the event whose handler published it, on this node or another; empty if none did.
+    """
 
     event_id: str
     type: str
     created: int
+    cause: str = ""
     ended: int | None = None
     outcome: str = "open"
     visits: list[Visit] = field(default_factory=list)
@@ -240,12 +244,17 @@ def _spans(recorder: Recorder) -> list[Span]:
     for time, stage, _, component, origin, number, kind, detail in recorder.rows():
         key = (origin, number)
         if stage == trace.CREATED:
-            spans[key] = Span(f"{names[origin]}/{number}", names[kind], time)
+            spans[key] = Span(f"{names[origin]}/{number}", names[kind], time, _cause(names, origin, detail))
             continue
         span = spans.get(key)
         if span is not None:
             _advance(span, stage, time, component, detail, names)
     return list(spans.values())
+
+
+def _cause(names: Sequence[str], origin: int, detail: int) -> str:
+    cause = trace.cause_of(origin, detail)
+    return "" if cause is None else f"{names[cause[0]]}/{cause[1]}"
 
 
 def _advance(span: Span, stage: int, time: int, component: int, detail: int, names: list[str]) -> None:

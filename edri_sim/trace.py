@@ -37,14 +37,26 @@ of links and faults are about no event: see :meth:`Trace.mark`.
 """
 
 COLUMNS = ("time_ns", "stage", "node", "component", "origin", "number", "type", "detail")
-"""``detail`` is what the stage adds: the parent's number (created), the slot (started), a name (failed, dropped;
-the other router, for what happens between routers)."""
+"""``detail`` is what the stage adds: the event that was handled meanwhile (created; see :func:`cause_of`), the slot
+(started), a name (failed, dropped; the other router, for what happens between routers)."""
 
 LEVELS = ("full", "sampled", "counters", "off")
 _WIDTH = len(COLUMNS)
 _ROW = struct.Struct(f"<{_WIDTH}q")
+_NUMBER_BITS = 40
+"""Of the number of an event in a ``detail``; above them is its origin."""
 BLOCK = 256 * _WIDTH
 """Integers in a block: few enough that the open one stays in the processor's cache."""
+
+
+def cause(parent: Envelope, origin: int) -> int:
+    """The ``detail`` of an event of ``origin`` that was published while ``parent`` was handled; 0 is for no parent."""
+    return parent.number if parent.names[0] == origin else parent.names[0] << _NUMBER_BITS | parent.number
+
+
+def cause_of(origin: int, detail: int) -> tuple[int, int] | None:
+    """Origin and number of the event that an event of ``origin`` came of, by its row ``created``; None if of none."""
+    return (detail >> _NUMBER_BITS or origin, detail & (1 << _NUMBER_BITS) - 1) if detail else None
 
 
 class Names:

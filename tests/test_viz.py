@@ -24,6 +24,7 @@ pytest.importorskip("networkx")
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
 from matplotlib.transforms import Bbox
 
 from edri_sim.viz import theme
@@ -144,6 +145,63 @@ def test_events_run_from_left_to_right_and_no_two_components_share_a_place(run: 
     at = places(flows(run))
     assert at[OUTSIDE][0] < at["bar/Bar"][0] < at["bar/Bar.mills"][0]
     assert len(dict.fromkeys(at.values())) == len(at) == 5
+
+
+@event(name="viz.Order")
+class Order(Request[str]):
+    kind: str
+
+
+class Desk(Manager):
+    @handles
+    async def order(self, event: Order) -> str:
+        await self.notify(Served("water"))
+        return await self.request(Brew(event.kind))
+
+
+class Barista(Manager):
+    @handles
+    async def brew(self, event: Brew) -> str:
+        await self.notify(Served(event.kind))
+        return event.kind
+
+
+@pytest.fixture(scope="module")
+def abroad() -> Run:
+    """A desk, a bar and a hall, each a node: an order at the desk is a cup at the bar, and the hall gets both."""
+    topology = Topology("cafe")
+    topology.switch("hub")
+    topology.node("desk", Desk, switch="hub")
+    topology.node("bar", Barista, switch="hub")
+    topology.node("hall", part(Guests, 3), switch="hub")
+
+    async def main(simulation: Simulation) -> None:
+        for name in ("desk", "bar"):
+            await simulation.node(name).subscribed(Served)
+        await simulation.node("desk").request(Order("mocha"))
+
+    with Simulation(topology, seed=1) as simulation:
+        simulation.run(main(simulation))
+        simulation.run(until=simulation.now + 1)
+        return simulation.result()
+
+
+def test_what_a_handler_of_another_nodes_event_publishes_comes_from_that_handler(abroad: Run) -> None:
+    assert flows(abroad) == {
+        Flow(OUTSIDE, "desk/Desk", "viz.Order"): 1,
+        Flow("desk/Desk", "bar/Barista", "Brew"): 1,
+        Flow("desk/Desk", "hall/Guests", "Served"): 1,
+        Flow("bar/Barista", "hall/Guests", "Served"): 1,
+    }
+
+
+def test_an_arrow_passes_the_boxes_between_its_ends(abroad: Run) -> None:
+    ax = abroad.plot.topology()
+    boxes = [patch.get_bbox().padded(-0.02) for patch in ax.patches if patch.get_zorder() == 3]
+    arrows = [patch.get_path().interpolated(50) for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
+    assert (len(boxes), len(arrows)) == (4, 4)
+    for arrow in arrows:
+        assert not any(box.contains(x, y) for box in boxes for x, y in arrow.vertices)
 
 
 def test_a_cycle_is_laid_out_all_the_same() -> None:

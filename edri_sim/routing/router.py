@@ -158,7 +158,7 @@ class Router:
             event, route.type, next(self._numbers), self.origin, now, deadline, route.names, future, awaits
         )
         if self._record is not None:
-            cause = 0 if parent is None else parent.envelope.number
+            cause = 0 if parent is None else trace.cause(parent.envelope, route.names[0])
             self._record(trace.CREATED, self._component, envelope, cause)
             self._record(trace.ROUTED, self._component, envelope, len(route.mailboxes))
         return envelope

@@ -28,18 +28,18 @@ class Flow(NamedTuple):
 def flows(run: Run) -> dict[Flow, int]:
     """How many events went which way, in order of first use.
 
-    A handler's events are told by their parent. A notification with several handlers at work at once is known to be
-    the parent, but not which of them published: the last that began is taken.
+    A handler's events are told by their parent, wherever that was published. A notification with several handlers at
+    work at once on one machine is known to be the parent, but not which of them published: the last that began counts.
     """
     names = run.recorder.names.list()
-    at_work: dict[tuple[int, int], str] = {}
+    at_work: dict[tuple[int, tuple[int, int] | None], str] = {}
     sources: dict[tuple[int, int], str] = {}
     counts: dict[Flow, int] = {}
-    for _, stage, _, component, origin, number, kind, detail in run.recorder.rows():
+    for _, stage, node, component, origin, number, kind, detail in run.recorder.rows():
         if stage == trace.CREATED:
-            sources[origin, number] = at_work.get((origin, detail), OUTSIDE) if detail else OUTSIDE
+            sources[origin, number] = at_work.get((node, trace.cause_of(origin, detail)), OUTSIDE)
         elif stage == trace.STARTED:
-            at_work[origin, number] = names[component]
+            at_work[node, (origin, number)] = names[component]
             flow = Flow(sources.get((origin, number), OUTSIDE), names[component], names[kind])
             counts[flow] = counts.get(flow, 0) + 1
     return counts

@@ -18,6 +18,8 @@ _APART = 1.35
 """The distance of rows where there are several nodes, whose frames and names need room."""
 _BOX_WIDE, _BOX_HIGH = 2.15, 0.68
 _TITLE = 0.3
+_BELOW = 0.35
+"""How far under the boxes of a row an arrow runs that passes others."""
 
 _FILL = {"outside": "#eceff1", "manager": "#dbeaf5", "process": "#fbe3d6", "thread": "#d8f0e8", "method": "#f6e3ee"}
 _EDGE = {"outside": "#7f7f7f", "manager": "#0072B2", "process": "#D55E00", "thread": "#009E73", "method": "#CC79A7"}
@@ -39,7 +41,7 @@ def draw_flows(ax: Axes | None, run: Run, topology: Topology | None = None) -> A
     for name, point in at.items():
         _box(ax, name, point, run, modes)
     for (source, target), lines in _by_pair(counts).items():
-        _arrow(ax, at[source], at[target], lines)
+        _arrow(ax, at[source], at[target], lines, passes=_passes(at, at[source], at[target]))
     ax.set_axis_off()
     ax.set_aspect("equal")
     ax.set_xlim(left, right)
@@ -88,12 +90,20 @@ def _box(ax: Axes, name: str, point: Point, run: Run, modes: Mapping[str, str]) 
     ax.text(x, y - 0.15, below, ha="center", va="center", fontsize=8.5, color=INK, zorder=4)
 
 
-def _arrow(ax: Axes, a: Point, b: Point, lines: list[str]) -> None:
+def _passes(at: Mapping[str, Point], a: Point, b: Point) -> bool:
+    """Whether there is a box between two in one row, the first to the left."""
+    return a[1] == b[1] and any(a[0] < x < b[0] and y == a[1] for x, y in at.values())
+
+
+def _arrow(ax: Axes, a: Point, b: Point, lines: list[str], *, passes: bool) -> None:
     start = (a[0] + _BOX_WIDE / 2, a[1])
     end = (b[0] - _BOX_WIDE / 2, b[1])
     bend = 0.0
     if b[0] <= a[0]:  # Back or within a column: around the boxes, not through those between.
         start, end, bend = (a[0], a[1] + _BOX_HIGH / 2), (b[0], b[1] + _BOX_HIGH / 2), 0.35
+    elif passes:
+        start, end = (a[0], a[1] - _BOX_HIGH / 2), (b[0], b[1] - _BOX_HIGH / 2)
+        bend = 2 * _BELOW / (b[0] - a[0])  # Of such a curve, the middle is half as far out as the bend says.
     arrow = FancyArrowPatch(
         start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=12, linewidth=1.3,
         color=FAINT, shrinkA=1, shrinkB=2, zorder=2,
@@ -135,4 +145,4 @@ def _limits(at: Mapping[str, Point]) -> tuple[Point, Point]:
     xs = [x for x, _ in at.values()] or [0.0]
     ys = [y for _, y in at.values()] or [0.0]
     across = min(xs) - _BOX_WIDE / 2 - 0.1, max(xs) + _BOX_WIDE / 2 + 0.25
-    return across, (min(ys) - 0.6, max(ys) + 0.75)
+    return across, (min(ys) - _BOX_HIGH / 2 - _BELOW - 0.2, max(ys) + 0.75)

@@ -12,6 +12,7 @@ import pytest
 from edri_sim import Manager, Node, Request, Run, Simulation, Worker, event, handles
 from edri_sim.errors import RequestError, SettingsError
 from edri_sim.trace import COLUMNS, STAGES, Recorder, Trace
+from tests.links.cluster import Cluster
 from tests.runtime.cast import Ask, Ear, Echo, Gate, Held, Told
 from tests.runtime.faulty import Faulty
 from tests.worlds import World, pool_of, quick, run_of, turns, until
@@ -104,6 +105,25 @@ def test_what_a_handler_publishes_names_what_it_handled(world: World) -> None:
         made = {row["type"]: row for row in rows(node) if row["stage"] == "created"}
         assert made["Ask"]["detail"] == 0
         assert made["Enter"]["detail"] == made["Ask"]["number"]
+
+    world.run(main)
+
+
+class Herald(Manager):
+    @handles
+    async def ask(self, event: Ask) -> str:
+        await self.notify(Told(1))
+        return event.text
+
+
+def test_what_a_handler_of_another_nodes_event_publishes_names_that_event_whole(world: World) -> None:
+    async def main() -> None:
+        async with Cluster("switch") as cluster:
+            async with cluster.node("there", Herald, Ear, trace="full") as there, cluster.node("here") as here:
+                await here.request(Ask("x"), timeout=20)
+                own = f"here/{here._open_router().origin.incarnation:x}/1"
+            causes = [span.cause for span in run_of(there, world).spans if span.type == "Told"]
+            assert causes == [own]
 
     world.run(main)
 

@@ -28,6 +28,11 @@ class Origin(msgspec.Struct, frozen=True):
     incarnation: int
 
 
+Trail = str | tuple[Origin, int]
+"""The trace that an event belongs to: a traceparent in it, or the origin and number of the event that began it; empty
+where it is this event that did."""
+
+
 def event_id(origin: Origin, number: int) -> str:
     """``node/incarnation/counter``: unique, stable across redelivery, and so the idempotency key."""
     return f"{origin.node}/{origin.incarnation:x}/{number}"
@@ -75,7 +80,8 @@ class Envelope(msgspec.Struct, eq=False):
     notification and never for a request. ``parent`` is the job whose handler awaits this request. ``note`` is what is
     known of why the request may not end, for its error, and ``names`` how the trace numbers its origin and type. What
     came from another router may have a ``watch``, and may be ``redelivered``: then it may have been handled before.
-    ``tunnel`` is the opener's :class:`~edri_sim.routing.tunnel.Entrance` where the event opens a tunnel.
+    ``tunnel`` is the opener's :class:`~edri_sim.routing.tunnel.Entrance` where the event opens a tunnel. ``trail`` is
+    its trace: see :mod:`edri_sim.traceparent`.
     """
 
     event: Any
@@ -93,6 +99,7 @@ class Envelope(msgspec.Struct, eq=False):
     watch: Watch | None = None
     redelivered: bool = False
     tunnel: Any = None
+    trail: Trail = ""
 
     @property
     def event_id(self) -> str:

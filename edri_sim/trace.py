@@ -17,7 +17,7 @@ from edri_sim.envelope import event_id
 from edri_sim.errors import SettingsError
 
 if TYPE_CHECKING:
-    from edri_sim.envelope import Envelope, Origin
+    from edri_sim.envelope import Envelope, Job, Origin
     from edri_sim.events import EventType
 
 CREATED, ROUTED, QUEUED, STARTED, FINISHED, REPLIED, FAILED, DROPPED = range(8)
@@ -49,9 +49,12 @@ BLOCK = 256 * _WIDTH
 """Integers in a block: few enough that the open one stays in the processor's cache."""
 
 
-def cause(parent: Envelope, origin: int) -> int:
-    """The ``detail`` of an event of ``origin`` that was published while ``parent`` was handled; 0 is for no parent."""
-    return parent.number if parent.names[0] == origin else parent.names[0] << _NUMBER_BITS | parent.number
+def cause(job: Job | None, origin: int) -> int:
+    """The ``detail`` of an event of ``origin`` that was published by the handler of ``job``; 0 if by none."""
+    if job is None:
+        return 0
+    whose, number = job.envelope.names[0], job.envelope.number
+    return number if whose == origin else whose << _NUMBER_BITS | number
 
 
 def cause_of(origin: int, detail: int) -> tuple[int, int] | None:

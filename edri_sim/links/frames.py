@@ -240,6 +240,7 @@ class Data(FlowFrame):
 
     ``seq`` counts from 1; all below ``base`` is settled. ``origin`` and ``event`` make the event id, ``ref`` is the
     request that a reply, an error or a cancel is about. ``remaining`` is seconds, below 0 for no deadline.
+    ``trace`` is a traceparent, empty for an event that begins a trace.
     """
 
     number = 13

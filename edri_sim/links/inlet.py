@@ -28,6 +28,7 @@ from edri_sim.links.permissions import Permissions
 from edri_sim.links.requests import STOPPED, Requests, encode_failure
 from edri_sim.routing.router import Router
 from edri_sim.trace import Trace
+from edri_sim.traceparent import checked
 
 UNKNOWN_TYPE, BAD_PAYLOAD, EXPIRED, TOO_MANY_LIVES = "unknown type", "bad payload", "expired", "too many lives"
 """Why an event is rejected, beside ``NOT_ALLOWED`` and ``STOPPED``; its sender is told."""
@@ -179,6 +180,7 @@ class Inlet:
             return None
         envelope = self._router.admit(entry, event, origin, data.event, deadline)
         envelope.redelivered = bool(news.flags & REDELIVERED)
+        envelope.trail = checked(data.trace)
         if self._trace.record is not None:
             self._trace.record(trace.DELIVERED, self._component, envelope, self._trace.detail(news.peer))
         return envelope

@@ -16,6 +16,7 @@ from edri_sim.links.frames import NOTIFY
 from edri_sim.links.schemas import Schemas
 from edri_sim.routing.router import Router
 from edri_sim.trace import Trace
+from edri_sim.traceparent import told
 
 PATIENCE = 5.0
 """Seconds that a publisher waits for room in an outbox."""
@@ -60,8 +61,8 @@ class Publisher:
         own = self._schemas.own(entry.name)
         return Item(
             kind, entry.name, payload, self.exchange.incarnation, envelope.number, self._now(), envelope.deadline, 0,
-            own.fingerprint if own is not None else "", "", entry.delivery == "latest", entry.ack == "handled",
-            envelope.redelivered, envelope.names, envelope,
+            own.fingerprint if own is not None else "", told(envelope), entry.delivery == "latest",
+            entry.ack == "handled", envelope.redelivered, envelope.names, envelope,
         )  # fmt: skip
 
     def notify(self, envelope: Envelope, peers: Sequence[str]) -> Awaitable[None] | None:
@@ -99,7 +100,7 @@ class Publisher:
             event = entry.codec.decode(item.payload.data)
             origin = Origin(self._router.origin.node, item.origin)
             item.tag = self._router.admit(entry, event, origin, item.number, item.deadline)
-            item.names = item.tag.names
+            item.names, item.tag.trail = item.tag.names, item.trace
 
     def _push(self, peer: str, item: Item) -> bool:
         """Put a copy of the item into the outbox for a router; False if there is no room."""

@@ -10,6 +10,7 @@ from edri_sim.envelope import current
 from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Blocking, Port
 from edri_sim.managers.handlers import HandlerTable, caller_names, handles
+from edri_sim.traceparent import traceparent
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -31,12 +32,14 @@ class Delivery:
     ``event_id`` is the same each time that this event is delivered, and no other event's, and so the key by which a
     handler can tell what it has done before. ``source`` is the node that published it. ``redelivered``: this is a
     repeat, and an earlier delivery may have been handled; False says that the event was not delivered before, as far
-    as its sender knows.
+    as its sender knows. ``traceparent`` is the event's place in its trace, in the form of W3C Trace Context: pass it on
+    to what the handler calls outside. What the handler publishes belongs to the same trace by itself.
     """
 
     event_id: str
     source: str
     redelivered: bool
+    traceparent: str
 
 
 class Component:
@@ -85,7 +88,7 @@ class Component:
         if job is None:
             raise RuntimeError(f"{type(self).__qualname__}: delivery is for handlers, and none runs here")
         envelope = job.envelope
-        return Delivery(envelope.event_id, envelope.origin.node, envelope.redelivered)
+        return Delivery(envelope.event_id, envelope.origin.node, envelope.redelivered, traceparent(envelope))
 
     @property
     def log(self) -> NodeLog:

@@ -33,7 +33,8 @@ class Learn(Message):
 class Begin(Message):
     """To the child: handle this event, whose id is ``node``, ``incarnation`` and ``event``.
 
-    ``window`` is the handler's first credit, where the event opens a tunnel.
+    ``trace`` is its traceparent, if it did not begin its trace, and ``window`` the handler's first credit, where the
+    event opens a tunnel.
     """
 
     job: int
@@ -44,6 +45,7 @@ class Begin(Message):
     event: int
     remaining: float
     redelivered: bool
+    trace: str
     window: int
 
 
@@ -94,13 +96,17 @@ class Failed(Message):
 
 
 class Call(Message):
-    """From the child: a handler publishes. ``timeout`` is in seconds, None the node's default."""
+    """From the child: a handler publishes. ``timeout`` is in seconds, None the node's default.
+
+    ``trace`` is the traceparent that it continues in place of its event's, empty for none, and None if it does not.
+    """
 
     call: int
     job: int
     type: str
     payload: bytes
     timeout: float | None
+    trace: str | None
 
 
 class Hangup(Message):
@@ -110,13 +116,17 @@ class Hangup(Message):
 
 
 class OpenCall(Message):
-    """From the child: a handler opens a tunnel; it ends with Answered or Refused. ``timeout`` is for the opening."""
+    """From the child: a handler opens a tunnel; it ends with Answered or Refused. ``timeout`` is for the opening.
+
+    ``trace`` is as in :class:`Call`.
+    """
 
     call: int
     job: int
     type: str
     payload: bytes
     timeout: float | None
+    trace: str | None
     window: int
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from edri_sim.realtime.sending import dumps
 from edri_sim.realtime.signals import describe_exit
 from edri_sim.realtime.tunnels import Carried, MessageFar, Wires
 from edri_sim.routing.wire import OpenerWire
+from edri_sim.traceparent import take, told
 
 _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 
@@ -198,7 +199,8 @@ class ProcessSlot:
         if envelope.tunnel is not None:
             window = envelope.tunnel.window
             self._wires.add(number, OpenerWire(MessageFar(stream.send, number), envelope.tunnel))
-        stream.send(Begin(number, entry.name, payload, *identity, remaining, envelope.redelivered, window))
+        again, trail = envelope.redelivered, told(envelope)
+        stream.send(Begin(number, entry.name, payload, *identity, remaining, again, trail, window))
 
     def cancel(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; a child that goes on for ``kill_after`` seconds is killed."""
@@ -251,12 +253,18 @@ class ProcessSlot:
             self._ready.set_exception(error)
 
     def _on_call(self, message: Call) -> None:
-        job = self._jobs.get(message.job)
-        context = copy_context()
-        context.run(current.set, job)
+        context = self._context_of(message)
         task = self._loop.create_task(self._publish(message), context=context)
         self._calls[message.call] = task
         task.add_done_callback(lambda _: self._calls.pop(message.call, None))
+
+    def _context_of(self, message: Call | OpenCall) -> Context:
+        """That of the job that publishes, in the trace that it has chosen."""
+        context = copy_context()
+        context.run(current.set, self._jobs.get(message.job))
+        if message.trace is not None:
+            context.run(take, message.trace)
+        return context
 
     def _on_hangup(self, message: Hangup) -> None:
         call = self._calls.get(message.call)
@@ -268,8 +276,7 @@ class ProcessSlot:
             self._drop_carried(message.call)
 
     def _on_open(self, message: OpenCall) -> None:
-        context = copy_context()
-        context.run(current.set, self._jobs.get(message.job))
+        context = self._context_of(message)
         try:
             context.run(self._carry, message)
         except RequestError as error:

@@ -56,6 +56,7 @@ from edri_sim.routing.opening import Opening
 from edri_sim.routing.tunnel import WINDOW
 from edri_sim.routing.wire import OpenerWire, ServerWire
 from edri_sim.settings import Settings
+from edri_sim.traceparent import given
 
 
 class ChildPort:
@@ -86,7 +87,8 @@ class ChildPort:
         self._open[number] = future
         job = current.get()
         payload = entry.codec.encode(event)
-        self._send(Call(number, self.numbers.get(job, 0) if job else 0, entry.name, payload, timeout))
+        by = self.numbers.get(job, 0) if job else 0
+        self._send(Call(number, by, entry.name, payload, timeout, given(job)))
         try:
             return await future
         except asyncio.CancelledError:
@@ -140,7 +142,7 @@ class ChildPort:
         by = self.numbers.get(job, 0) if job else 0
         timeout = None if envelope.deadline == math.inf else envelope.deadline - envelope.created
         payload = envelope.type.codec.encode(envelope.event)
-        self._send(OpenCall(envelope.number, by, envelope.type.name, payload, timeout, WINDOW))
+        self._send(OpenCall(envelope.number, by, envelope.type.name, payload, timeout, given(job), WINDOW))
 
     def hold(self, envelope: Envelope) -> None:
         """See :class:`~edri_sim.routing.opening.Starter`; the node has its deadline."""
@@ -233,7 +235,7 @@ class Child:
         event = entry.codec.decode(message.payload)
         origin = Origin(message.node, message.incarnation)
         envelope = Envelope(event, entry, message.event, origin, self._loop.time(), deadline, (0, 0))
-        envelope.redelivered = message.redelivered
+        envelope.redelivered, envelope.trail = message.redelivered, message.trace
         if message.window:
             wire = ServerWire(MessageFar(self._send, message.job), message.window, _nothing)
             envelope.tunnel = wire

@@ -26,6 +26,7 @@ from edri_sim.routing.table import OWN, RoutingTable
 from edri_sim.routing.uplink import Uplink
 from edri_sim.settings import Settings
 from edri_sim.trace import Trace
+from edri_sim.traceparent import inherited
 
 R = TypeVar("R")
 Up = TypeVar("Up")
@@ -149,17 +150,17 @@ class Router:
         now = self._time()
         deadline = now + timeout
         parent = current.get()
+        trail = inherited(parent)
         if parent is not None and parent.done:
             parent = None  # A task that outlives the handler that started it is on its own.
         if parent is not None and future is not None and parent.envelope.deadline < deadline:
             deadline = parent.envelope.deadline
-        awaits = None if future is None else parent
         envelope = Envelope(
-            event, route.type, next(self._numbers), self.origin, now, deadline, route.names, future, awaits
-        )
+            event, route.type, next(self._numbers), self.origin, now, deadline, route.names, future,
+            None if future is None else parent, trail=trail,
+        )  # fmt: skip
         if self._record is not None:
-            cause = 0 if parent is None else trace.cause(parent.envelope, route.names[0])
-            self._record(trace.CREATED, self._component, envelope, cause)
+            self._record(trace.CREATED, self._component, envelope, trace.cause(parent, route.names[0]))
             self._record(trace.ROUTED, self._component, envelope, len(route.mailboxes))
         return envelope
 

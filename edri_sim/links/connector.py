@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 
 from edri_sim import trace
-from edri_sim.envelope import Envelope
-from edri_sim.events import EventType
 from edri_sim.links.alarm import Alarm
+from edri_sim.links.changes import Changes
 from edri_sim.links.fabric import FabricOf
 from edri_sim.links.farewell import Farewell
 from edri_sim.links.flow.exchange import Exchange
@@ -23,6 +22,7 @@ from edri_sim.links.newsroom import Newsroom
 from edri_sim.links.others import Others
 from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.permissions import Permissions
+from edri_sim.links.port import RouterPort
 from edri_sim.links.publisher import Publisher
 from edri_sim.links.requests import Requests
 from edri_sim.links.schemas import Schemas
@@ -52,7 +52,7 @@ class Connector:
 
 
 class RunningConnector:
-    """One life of a node, joined to the others: the router's uplink, and the fabric's endpoint."""
+    """One life of a node, joined to the others: the fabric's endpoint, and what drives the flows and the interest."""
 
     def __init__(self, plan: Connector, node: NodeContext) -> None:
         self.label = f"{node.name}/connector"
@@ -63,6 +63,7 @@ class RunningConnector:
         self._log = node.log.of("connector")
         self._trace = node.host.trace
         self._component = self._trace.component(self.label)
+        self._changes = Changes(node.loop)
         self._schemas = Schemas(node.router.types)
         incarnation = node.router.origin.incarnation
         observe = None if self._trace.record is None else self._observe
@@ -74,7 +75,7 @@ class RunningConnector:
         )
         self.publisher = Publisher(
             node.router, self.exchange, self._schemas, self._trace, self._component, largest=plan.max_frame - OVERHEAD,
-            now=self._now, poke=self._hurry, changed=self._changed, written=self._written,
+            now=self._now, poke=self._hurry, changed=self._changes.next, written=self._written,
         )  # fmt: skip
         self.requests = Requests(
             node.router, self.exchange, self.publisher, providers=self._providers, now=self._now, poke=self._hurry
@@ -85,9 +86,13 @@ class RunningConnector:
             largest=plan.max_frame - OVERHEAD, now=self._now, poke=self._poke,
             gone=lambda peer, type_: self.book.reject(peer, type_, self._now()),
         )  # fmt: skip
-        self._farewell = Farewell(self.book, self.inlet, self._now, self._changed)
+        self._farewell = Farewell(self.book, self.inlet, self._now, self._changes.next)
         self._others = Others(self.exchange, self.book, self.requests, self.inlet, self._hear)
         self.fabric = plan.fabric(node, self._needed)
+        self._port = RouterPort(
+            node, self.book, self._schemas, self.publisher, self.requests, self._changes,
+            greeted=lambda: self._greeted or self.fabric.joined, poke=self._poke,
+        )  # fmt: skip
         self.bad: dict[str, int] = {}
         """How often frames of other routers broke the rules, by the code."""
         self._alarm = Alarm(self._ring, lambda: not self._needed())
@@ -95,8 +100,6 @@ class RunningConnector:
         self._rings_at = math.inf
         self._poked = False
         self._greeted = False
-        self._change: asyncio.Future[None] | None = None
-        self._waiting = 0
         self._newsroom = Newsroom(node, self.exchange, self.book, self.requests, self.inlet, self._component)
 
     # Life
@@ -107,7 +110,7 @@ class RunningConnector:
             self._outbox.on_committed = self._on_committed
             self._restore(self._outbox)
             self._poke()
-        self._router.join(self)
+        self._router.join(self._port)
         await self.fabric.start(self._node.name, self.exchange.incarnation, self)
 
     def _restore(self, outbox: DurableOutbox) -> None:
@@ -120,7 +123,7 @@ class RunningConnector:
     def _ask_for(self, item: Item) -> None:
         """Ask who wants what an earlier life left: a receiver that began a new life would not say it by itself."""
         if item.tag is not None:
-            self.wish(item.tag.type)
+            self._port.wish(item.tag.type)
 
     @property
     def busy(self) -> bool:
@@ -140,7 +143,7 @@ class RunningConnector:
 
     def _needed(self) -> bool:
         """Whether a simulation has to go on for the sake of the line."""
-        return self._waiting > 0 or self._held() or self.busy
+        return self._changes.waiting > 0 or self._held() or self.busy
 
     def leave(self) -> None:
         """Want nothing any more, so that the others turn to somebody else."""
@@ -150,14 +153,14 @@ class RunningConnector:
     async def settled(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
         while self._held():
-            await self._changed()
+            await self._changes.next()
 
     async def quiet(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
         if self._farewell.under_way:
             await self._farewell.over()
         while self.busy:
-            await self._changed()
+            await self._changes.next()
 
     async def stop(self) -> None:
         """Say goodbye; what no other router has taken by now is given up, and reported, unless it is on disk."""
@@ -194,21 +197,6 @@ class RunningConnector:
     def _on_committed(self, flow: Flow) -> None:
         self.exchange.committed(flow)
         self._poke()
-
-    async def _changed(self) -> None:
-        """Return when something has happened."""
-        if self._change is None:
-            self._change = self._loop.create_future()
-        self._waiting += 1
-        try:
-            await asyncio.shield(self._change)
-        finally:
-            self._waiting -= 1
-
-    def _tell_change(self) -> None:
-        if self._change is not None:
-            self._change.set_result(None)
-            self._change = None
 
     # The pump: what is to be sent, what has happened, and when to look again
 
@@ -251,8 +239,7 @@ class RunningConnector:
         while news := [*self.exchange.take_news(), *self.book.take_news()]:
             for piece in news:
                 self._newsroom.take(piece)
-            if self._change is not None:
-                self._tell_change()
+            self._changes.tell()
 
     def _arm(self, now: float) -> None:
         when = min(self.exchange.next_time(), self.book.next_time())
@@ -285,7 +272,7 @@ class RunningConnector:
             if self.bad[error.code] == 1:
                 self._log.warning("dropped a frame: %s (more of this kind are counted, not logged)", error)
         self._hear()
-        self._tell_change()  # Also of what is no news, such as that a handler has returned elsewhere.
+        self._changes.tell()  # Also of what is no news, such as that a handler has returned elsewhere.
         self._poke()
 
     def on_up(self, node: str, incarnation: int) -> None:
@@ -321,63 +308,7 @@ class RunningConnector:
             self._outbox.renumber(chosen)
         return chosen
 
-    # The router's uplink
-
-    def asked(self, entry: EventType) -> bool:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        return self.book.asked(entry.name)
-
-    async def until(self, entry: EventType, change: asyncio.Future[None]) -> None:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        self.wish(entry)
-        self._waiting += 1
-        try:
-            await asyncio.shield(change)
-        finally:
-            self._waiting -= 1
-
-    async def ask(self, entry: EventType) -> None:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        self.wish(entry)
-        try:
-            async with asyncio.timeout(self._node.settings.route_grace):
-                while not (self.book.asked(entry.name) and (self._greeted or self.fabric.joined)):
-                    await self._changed()
-        except TimeoutError:
-            self.book.excuse()
-            self._router.table.forget()
-
-    def wish(self, entry: EventType) -> None:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        if entry.name in self.book.wishes:
-            return
-        own = self._schemas.own(entry.name)
-        if own is not None:
-            self.book.wish(entry.name, own.fingerprint, self._now())
-            self._poke()
-
-    def subscribers(self, entry: EventType) -> tuple[str, ...]:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        return self.book.subscribers(entry.name)
-
-    def notify(self, envelope: Envelope, peers: Sequence[str]) -> Awaitable[None] | None:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        return self.publisher.notify(envelope, peers)
-
-    def request(self, envelope: Envelope) -> bool:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        self.wish(envelope.type)
-        return self.requests.send(envelope)
-
-    def ready(self) -> None:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        self.book.ready(self._now())
-        self._poke()
-
-    def interest_changed(self) -> None:
-        """See :class:`~edri_sim.routing.uplink.Uplink`."""
-        self.book.own_changed(self._now())
-        self._poke()
+    # What the parts ask
 
     def _providers(self, type_: str) -> list[str]:
         peers = self.exchange.peers

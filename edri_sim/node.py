@@ -116,7 +116,7 @@ class Node:
         return self._open_router().notify(event)
 
     def open(self, event: Tunnel[Up, Down], *, timeout: float | None = None) -> Opening[Up, Down]:
-        """``async with node.open(event) as tunnel``: open a tunnel to a handler of this node; entered once that begins.
+        """``async with node.open(event) as tunnel``: open a tunnel to one provider; entered once its handler has begun.
 
         ``timeout`` in seconds is for the opening alone, by default the setting ``request_timeout``; an open tunnel
         lasts until its handler returns, or the block is left. Raises what :meth:`request` raises; see

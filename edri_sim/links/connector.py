@@ -26,6 +26,7 @@ from edri_sim.links.port import RouterPort
 from edri_sim.links.publisher import Publisher
 from edri_sim.links.requests import Requests
 from edri_sim.links.schemas import Schemas
+from edri_sim.links.tunnels import Tunnels
 from edri_sim.routing.context import NodeContext
 
 OVERHEAD = 1_024
@@ -77,11 +78,15 @@ class RunningConnector:
             node.router, self.exchange, self._schemas, self._trace, self._component, largest=plan.max_frame - OVERHEAD,
             now=self._now, poke=self._hurry, changed=self._changes.next, written=self._written,
         )  # fmt: skip
+        self.tunnels = Tunnels(
+            self.exchange, largest=plan.max_frame - OVERHEAD, now=self._now, poke=self._hurry
+        )  # fmt: skip
         self.requests = Requests(
-            node.router, self.exchange, self.publisher, providers=self._providers, now=self._now, poke=self._hurry
+            node.router, self.exchange, self.publisher, self.tunnels, providers=self._providers, now=self._now,
+            poke=self._hurry,
         )  # fmt: skip
         self.inlet = Inlet(
-            node.router, self.exchange, self.requests, self._trace, self._component,
+            node.router, self.exchange, self.requests, self.tunnels, self._trace, self._component,
             permissions=plan.permissions or read_permissions(node.settings),
             largest=plan.max_frame - OVERHEAD, now=self._now, poke=self._poke,
             gone=lambda peer, type_: self.book.reject(peer, type_, self._now()),
@@ -100,7 +105,9 @@ class RunningConnector:
         self._rings_at = math.inf
         self._poked = False
         self._greeted = False
-        self._newsroom = Newsroom(node, self.exchange, self.book, self.requests, self.inlet, self._component)
+        self._newsroom = Newsroom(
+            node, self.exchange, self.book, self.requests, self.inlet, self.tunnels, self._component
+        )  # fmt: skip
 
     # Life
 
@@ -143,7 +150,9 @@ class RunningConnector:
 
     def _needed(self) -> bool:
         """Whether a simulation has to go on for the sake of the line."""
-        return self._changes.waiting > 0 or self._held() or self.busy
+        writing = self._outbox is not None and self._outbox.busy
+        waiting = self._changes.waiting > 0 or self._farewell.under_way or self.requests.awaited
+        return waiting or writing or self._held()
 
     def leave(self) -> None:
         """Want nothing any more, so that the others turn to somebody else."""

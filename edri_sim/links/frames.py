@@ -33,9 +33,9 @@ REDELIVERED, GAP, HANDLED_WANTED, ACK_NOW = 1, 2, 4, 8
 """Flags of DATA: it may have been delivered before; it was given up, and fills its place in the order; its row is kept
 until a handler has returned; the sender can send no more before it hears of this."""
 
-NOTIFY, REQUEST, REPLY, ERROR, CANCEL, HANDLED = range(1, 7)
+NOTIFY, REQUEST, REPLY, ERROR, CANCEL, HANDLED, OPEN, ITEM, CREDIT, CLOSE = range(1, 11)
 """Kinds of DATA."""
-KINDS = ("", "NOTIFY", "REQUEST", "REPLY", "ERROR", "CANCEL", "HANDLED")
+KINDS = ("", "NOTIFY", "REQUEST", "REPLY", "ERROR", "CANCEL", "HANDLED", "OPEN", "ITEM", "CREDIT", "CLOSE")
 
 HEADER = struct.Struct("!IBBI")
 
@@ -240,7 +240,9 @@ class Data(FlowFrame):
 
     ``seq`` counts from 1; all below ``base`` is settled. ``origin`` and ``event`` make the event id, ``ref`` is the
     request that a reply, an error or a cancel is about. ``remaining`` is seconds, below 0 for no deadline.
-    ``trace`` is a traceparent, empty for an event that begins a trace.
+    ``trace`` is a traceparent, empty for an event that begins a trace. Of tunnels: an OPEN's ``ref`` is how many items
+    its sender takes, a CREDIT gives ``event`` more for the lane ``ref``, and a CLOSE's ``ref`` is how its sender sends
+    no more.
     """
 
     number = 13

@@ -8,17 +8,21 @@ from typing import Any
 
 from edri_sim import trace
 from edri_sim.envelope import WAITING, Envelope, Origin
-from edri_sim.errors import BadReply, CodecError, RequestCancelled, RequestError
+from edri_sim.errors import BadReply, CodecError, RequestCancelled, RequestError, TunnelLost
 from edri_sim.events import EventType
 from edri_sim.links.flow.exchange import Exchange
-from edri_sim.links.flow.items import CONTROL, Delivered, Item, Payload
+from edri_sim.links.flow.items import CONTROL, EVENTS, Delivered, Item, Payload
 from edri_sim.links.flow.receive import ReceiveLane
 from edri_sim.links.frames import (
     CANCEL,
+    CLOSE,
+    CREDIT,
     ERROR,
     HANDLED_WANTED,
+    ITEM,
     NOT_ALLOWED,
     NOTIFY,
+    OPEN,
     REDELIVERED,
     REPLY,
     REQUEST,
@@ -26,7 +30,9 @@ from edri_sim.links.frames import (
 )
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.requests import STOPPED, Requests, encode_failure
+from edri_sim.links.tunnels import MOST_CREDIT, Passage, Tunnels
 from edri_sim.routing.router import Router
+from edri_sim.routing.wire import ServerWire
 from edri_sim.trace import Trace
 from edri_sim.traceparent import checked
 
@@ -35,6 +41,11 @@ UNKNOWN_TYPE, BAD_PAYLOAD, EXPIRED, TOO_MANY_LIVES = "unknown type", "bad payloa
 
 MOST_LIVES = 1_000
 """Lives of a router that its events may come from: those before its present one that a durable outbox has kept."""
+
+_PUBLISHED = (NOTIFY, REQUEST, OPEN, CANCEL)
+"""Kinds that have no place on the lane of a tunnel."""
+_PROVIDED = {REQUEST: "request", OPEN: "tunnel"}
+"""What one provider answers, by the kind that asks for it."""
 
 Key = tuple[str, int, int]
 """A request from elsewhere: node, incarnation and number."""
@@ -51,6 +62,8 @@ class _Answer:
         self._size = size
         self._parked = False
         self._done = False
+        self.passage: Passage | None = None
+        """What the event opened, if it opened a tunnel."""
 
     def done(self) -> bool:
         """Whether it has ended."""
@@ -73,6 +86,9 @@ class _Answer:
     def set_result(self, result: Any, /) -> None:
         """Send the reply."""
         name, largest = self._entry.name, self._inlet.largest
+        if self.passage is not None:
+            self._end(REPLY, b"")
+            return
         try:
             payload = self._entry.reply_codec.encode(result)
         except CodecError as error:
@@ -92,7 +108,7 @@ class _Answer:
     def _end(self, kind: int, payload: bytes, error: RequestError | None = None) -> None:
         self._done = True
         self.held()
-        self._inlet.answer(self._key, kind, payload, wanted=not isinstance(error, RequestCancelled))
+        self._inlet.answer(self._key, kind, payload, self.passage, wanted=not isinstance(error, RequestCancelled))
 
 
 class _Countdown:
@@ -130,8 +146,8 @@ class Inlet:
     """
 
     def __init__(
-        self, router: Router, exchange: Exchange, requests: Requests, trace_: Trace, component: int, *,
-        permissions: Permissions, largest: int, now: Callable[[], float], poke: Callable[[], None],
+        self, router: Router, exchange: Exchange, requests: Requests, tunnels: Tunnels, trace_: Trace, component: int,
+        *, permissions: Permissions, largest: int, now: Callable[[], float], poke: Callable[[], None],
         gone: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self.exchange = exchange
@@ -140,6 +156,7 @@ class Inlet:
         """When an item came, or one that had waited found its room, so that another may come."""
         self._router = router
         self._requests = requests
+        self._tunnels = tunnels
         self._trace = trace_
         self._component = component
         self._permissions = permissions
@@ -150,14 +167,14 @@ class Inlet:
         self._serving: dict[Key, Envelope] = {}
         self._kinds: dict[int, Callable[[Delivered], None]] = {
             NOTIFY: self._notification, REQUEST: self._request, REPLY: self._reply, ERROR: self._error,
-            CANCEL: self._cancel,
+            CANCEL: self._cancel, OPEN: self._request, ITEM: tunnels.item, CREDIT: tunnels.credit, CLOSE: tunnels.close,
         }  # fmt: skip
 
     def take(self, news: Delivered) -> None:
         """Deal with one item, in its place of the order."""
         self.moved_at = self._now()
         kind = self._kinds.get(news.data.kind)
-        if kind is None:
+        if kind is None or (news.data.lane > EVENTS and news.data.kind in _PUBLISHED):
             news.lane.reject(news.data.seq, UNKNOWN_TYPE)
         else:
             kind(news)
@@ -245,7 +262,7 @@ class Inlet:
     def _request(self, news: Delivered) -> None:
         data, lane = news.data, news.lane
         entry = self._router.types.by_name.get(data.type)
-        if entry is not None and entry.kind != "request":
+        if entry is not None and entry.kind != _PROVIDED[data.kind]:
             lane.reject(data.seq, UNKNOWN_TYPE)
             return
         if not 0 < data.remaining < math.inf:
@@ -258,10 +275,24 @@ class Inlet:
         key = (news.peer, data.origin, data.event)
         answer = _Answer(self, key, envelope.type, lane, len(data.payload))
         envelope.reply_to = envelope.watch = answer
+        if data.kind == OPEN:
+            answer.passage = self._serve(news, envelope)
         self._serving[key] = envelope
         self._router.take_request(envelope)
         if envelope.state == WAITING:
             answer.park()
+
+    def _serve(self, news: Delivered, envelope: Envelope) -> Passage:
+        """This node's side of a tunnel that another router opens."""
+
+        def broken(reason: str) -> None:
+            self._router.cancel(envelope, TunnelLost(f"{envelope.subject}: {reason}"))
+
+        window = min(news.data.ref, MOST_CREDIT)
+        passage = self._tunnels.served(news.peer, envelope.number, window, broken)
+        wire = ServerWire(passage, window, lambda: self._router.hold(envelope))
+        passage.wire = envelope.tunnel = wire
+        return passage
 
     def unpark(self, lane: ReceiveLane, size: int) -> None:
         """An event has found its room here."""
@@ -269,11 +300,14 @@ class Inlet:
         lane.unpark(size, self.moved_at)
         self._poke()
 
-    def answer(self, key: Key, kind: int, payload: bytes, *, wanted: bool) -> None:
+    def answer(self, key: Key, kind: int, payload: bytes, passage: Passage | None, *, wanted: bool) -> None:
         """Send the end of a request to the life of the router that sent it, if it is still that one."""
         self._serving.pop(key, None)
         node, incarnation, number = key
-        if wanted and self.exchange.peer(node).incarnation == incarnation:
+        wanted = wanted and self.exchange.peer(node).incarnation == incarnation
+        if passage is not None:
+            self._tunnels.end(passage, (kind, payload, number) if wanted else None)
+        elif wanted:
             now = self._now()
             item = Item(kind, "", Payload(payload), self.exchange.incarnation, 0, now, ref=number)
             self.exchange.push(node, CONTROL, item, now)

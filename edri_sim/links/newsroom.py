@@ -14,15 +14,20 @@ from edri_sim.links.flow.items import (
     Fenced,
     Gap,
     GivenUp,
+    LaneLost,
     Restarted,
     Returned,
 )
-from edri_sim.links.frames import NOTIFY
+from edri_sim.links.frames import CLOSE, CREDIT, ITEM, NOTIFY
 from edri_sim.links.inlet import Inlet
 from edri_sim.links.interest import Answered, Changed, InterestBook, Refused
 from edri_sim.links.reports import FlowGap
 from edri_sim.links.requests import Requests
+from edri_sim.links.tunnels import Tunnels
 from edri_sim.routing.context import NodeContext
+
+_OF_TUNNELS = (ITEM, CREDIT, CLOSE)
+"""Kinds whose tag is the tunnel that they belong to."""
 
 
 class Newsroom:
@@ -30,7 +35,7 @@ class Newsroom:
 
     def __init__(
         self, node: NodeContext, exchange: Exchange, book: InterestBook, requests: Requests, inlet: Inlet,
-        component: int,
+        tunnels: Tunnels, component: int,
     ) -> None:  # fmt: skip
         self._name = node.name
         self._label = f"{node.name}/connector"
@@ -42,10 +47,12 @@ class Newsroom:
         self._book = book
         self._requests = requests
         self._inlet = inlet
+        self._tunnels = tunnels
         self._desks: dict[type[Any], Callable[[Any], None]] = {
             Delivered: inlet.take, Accepted: self._on_accepted, GivenUp: self._on_given_up, Gap: self._on_gap,
             Returned: self._on_returned, Restarted: self._on_restarted, Fenced: self._on_fenced,
-            Changed: self._on_changed, Answered: self._on_answered, Refused: self._on_refused,
+            LaneLost: self._on_lane_lost, Changed: self._on_changed, Answered: self._on_answered,
+            Refused: self._on_refused,
         }  # fmt: skip
 
     def take(self, piece: Any) -> None:
@@ -57,13 +64,17 @@ class Newsroom:
         if item.kind == NOTIFY:
             if news.rejected is not None and item.tag is not None:
                 self._router.dead_letter(item.tag, f"rejected by {news.peer}: {news.rejected}", self._label)
-        elif item.tag is not None:
+        elif item.tag is not None and item.kind not in _OF_TUNNELS:
             self._requests.accepted(item.number, news.rejected)
         self._requests.room()
+        self._tunnels.room()
 
     def _on_given_up(self, news: GivenUp) -> None:
         item = news.item
         if item.tag is None:
+            return
+        if item.kind in _OF_TUNNELS:
+            item.tag.broken(f"what went to node {news.peer!r} was given up: {news.reason}")
             return
         if self._trace.record is not None:
             self._trace.record(trace.GIVEN_UP, self._component, item.tag, self._trace.detail(news.peer))
@@ -73,7 +84,11 @@ class Newsroom:
         self._router.dead_letter(item.tag, f"given up for {news.peer}: {news.reason}", self._label)
         self._report(FlowGap(self._name, self._name, news.peer, EVENTS, news.seq, news.seq, news.reason))
 
+    def _on_lane_lost(self, news: LaneLost) -> None:
+        self._tunnels.lost(news.peer, news.lane)
+
     def _on_gap(self, gap: Gap) -> None:
+        self._tunnels.gap(gap.peer, gap.lane)
         self._report(FlowGap(self._name, gap.peer, self._name, gap.lane, gap.first, gap.last))
 
     def _report(self, gap: FlowGap) -> None:

@@ -31,7 +31,7 @@ class RouterPort:
         self._now = node.loop.time
         self._book = book
         self._schemas = schemas
-        self._requests = requests
+        self.requests = requests
         self._changes = changes
         self._greeted = greeted
         self._poke = poke
@@ -72,7 +72,7 @@ class RouterPort:
     def request(self, envelope: Envelope) -> bool:
         """See :class:`~edri_sim.routing.uplink.Uplink`."""
         self.wish(envelope.type)
-        return self._requests.send(envelope)
+        return self.requests.send(envelope)
 
     def ready(self) -> None:
         """See :class:`~edri_sim.routing.uplink.Uplink`."""

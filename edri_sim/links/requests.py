@@ -8,13 +8,24 @@ from typing import Any
 import msgspec
 
 from edri_sim.envelope import HELD, Envelope
-from edri_sim.errors import BadEvent, BadReply, CodecError, NoRoute, ProviderLost, RequestError, request_error
+from edri_sim.errors import (
+    BadEvent,
+    BadReply,
+    CodecError,
+    NoRoute,
+    ProviderLost,
+    RequestError,
+    TunnelLost,
+    request_error,
+)
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import CONTROL, EVENTS, Full, Item, Payload
 from edri_sim.links.flow.send import Row
-from edri_sim.links.frames import CANCEL, REQUEST
+from edri_sim.links.frames import CANCEL, OPEN, REQUEST
 from edri_sim.links.publisher import Publisher
+from edri_sim.links.tunnels import Passage, Tunnels
 from edri_sim.routing.router import Router
+from edri_sim.routing.wire import OpenerWire
 
 Failure = tuple[str, str, dict[str, str]]
 """An error as it travels: its code, message and details."""
@@ -65,19 +76,26 @@ class _Pending(msgspec.Struct, eq=False):
     envelope: Envelope
     abroad: _Abroad
     row: Row
+    passage: Passage | None = None
     accepted: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it is a tunnel that a handler serves."""
+        return self.passage is not None and self.passage.open
 
 
 class Requests:
     """``providers(type)`` names the routers that may be asked."""
 
     def __init__(
-        self, router: Router, exchange: Exchange, publisher: Publisher, *, providers: Callable[[str], list[str]],
-        now: Callable[[], float], poke: Callable[[], None],
+        self, router: Router, exchange: Exchange, publisher: Publisher, tunnels: Tunnels, *,
+        providers: Callable[[str], list[str]], now: Callable[[], float], poke: Callable[[], None],
     ) -> None:  # fmt: skip
         self._router = router
         self.exchange = exchange
         self._publisher = publisher
+        self._tunnels = tunnels
         self._providers = providers
         self._now = now
         self._poke = poke
@@ -89,8 +107,13 @@ class Requests:
 
     @property
     def live(self) -> int:
-        """How many requests other routers have, or wait for room on their way."""
+        """How many requests and tunnels other routers have, or wait for room on their way."""
         return len(self._pending) + len(self._crowd)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether something has to come for one of them: an open tunnel may stay as it is for ever."""
+        return bool(self._crowd) or any(not pending.open for pending in self._pending.values())
 
     def send(self, envelope: Envelope) -> bool:
         """Give a request to the provider with the fewest of ours in flight; False if there is none."""
@@ -108,6 +131,8 @@ class Requests:
         start = self._turn % len(names)
         candidates = sorted((self._of(name) for name in names[start:] + names[:start]), key=_in_flight)
         item = self._publisher.item(REQUEST, envelope, payload)
+        if envelope.tunnel is not None:
+            item.kind, item.ref = OPEN, envelope.tunnel.window
         if not any(self._push(envelope, item, abroad) for abroad in candidates):
             self._crowd[envelope] = None
             envelope.holder = self
@@ -118,12 +143,20 @@ class Requests:
             row = self.exchange.push(abroad.peer, EVENTS, item, self._now())
         except Full:
             return False
-        self._pending[envelope.number] = _Pending(envelope, abroad, row)
+        self._pending[envelope.number] = _Pending(envelope, abroad, row, self._passage(envelope, abroad.peer))
         abroad.in_flight += 1
         envelope.state = HELD
         envelope.holder = abroad
         self._poke()
         return True
+
+    def _passage(self, envelope: Envelope, peer: str) -> Passage | None:
+        entrance, number = envelope.tunnel, envelope.number
+        if entrance is None:
+            return None
+        passage = self._tunnels.opened(peer, number, entrance.window, lambda reason: self._break_off(number, reason))
+        passage.wire = OpenerWire(passage, entrance)
+        return passage
 
     def _of(self, name: str) -> _Abroad:
         abroad = self._abroad.get(name)
@@ -148,8 +181,18 @@ class Requests:
         """Nobody waits for the reply: take the request back, or have it cancelled there."""
         self._crowd.pop(envelope, None)
         pending = self._take(envelope.number)
-        if pending is None:
-            return
+        if pending is not None:
+            self._call_off(pending)
+
+    def _break_off(self, number: int, reason: str) -> None:
+        """A tunnel can't go on: end it here and there."""
+        pending = self._take(number)
+        if pending is not None:
+            self._call_off(pending)
+            self._router.fail(pending.envelope, TunnelLost(f"{pending.envelope.subject}: {reason}"))
+
+    def _call_off(self, pending: _Pending) -> None:
+        envelope = pending.envelope
         peer = pending.abroad.peer
         self._settle_handled(pending)
         if pending.accepted or self.exchange.withdraw(peer, pending.row, "cancelled"):
@@ -162,6 +205,8 @@ class Requests:
         pending = self._pending.pop(number, None)
         if pending is not None:
             pending.abroad.in_flight -= 1
+            if pending.passage is not None:
+                self._tunnels.drop(pending.passage)
         return pending
 
     # What comes back
@@ -173,7 +218,7 @@ class Requests:
             return
         envelope = pending.envelope
         try:
-            value = envelope.type.reply_codec.decode(payload)
+            value = None if pending.passage is not None else envelope.type.reply_codec.decode(payload)
         except Exception as error:  # A class of the user's may raise anything while it is made.
             self._router.fail(envelope, BadReply(f"{envelope.subject}: {error}"))
         else:
@@ -189,7 +234,7 @@ class Requests:
             error: RequestError = request_error(*_decode_failure(payload))
         except (msgspec.MsgspecError, ValueError, TypeError) as problem:
             error = BadReply(f"{envelope.subject}: the error from node {peer!r} cannot be read: {problem}")
-        if isinstance(error, NoRoute):
+        if isinstance(error, NoRoute) and not pending.open:
             gone(peer, envelope.type.name)
             self._router.replace(envelope)
         else:
@@ -257,7 +302,9 @@ class Requests:
         pending = self._take(envelope.number)
         if pending is None:
             return
-        if was_sent and not envelope.type.idempotent:
+        if pending.open:
+            self._router.fail(envelope, TunnelLost(f"{envelope.subject}: {pending.abroad.label} was lost"))
+        elif was_sent and not envelope.type.idempotent:
             self._router.fail(
                 envelope, ProviderLost(f"{envelope.subject}: {pending.abroad.label} was lost before it replied")
             )

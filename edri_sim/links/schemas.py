@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from edri_sim.codec import compatible, fingerprint_of
+from edri_sim.codec import codec_for, compatible, fingerprint_of
 from edri_sim.events import EventType, TypeTable
 from edri_sim.links.interest import Own
 
-EVENT, REPLY = "event", "reply"
+EVENT, REPLY, UP, DOWN = "event", "reply", "up", "down"
+
+_COMES = {REPLY: "reply", DOWN: "items that come"}
+_GOES = {UP: "items that go"}
 
 
 class Schemas:
@@ -38,14 +41,21 @@ class Schemas:
         if own is None or not isinstance(theirs, dict):
             return "its schema cannot be read"
         problems = compatible(own.schema[EVENT], theirs.get(EVENT))  # type: ignore[arg-type]  # checked by compatible
-        if REPLY in own.schema:
-            replies = compatible(theirs.get(REPLY), own.schema[REPLY])  # type: ignore[arg-type]
-            problems += tuple(f"the reply: {problem}" for problem in replies)
+        for role, sent, wanted in _directions(own.schema, theirs):
+            problems += tuple(f"the {role}: {problem}" for problem in compatible(sent, wanted))
         return "; ".join(problems)[:1_000]
+
+
+def _directions(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What goes along with our event: its name, its schema where it is sent, and its schema where it is wanted."""
+    found = [(role, theirs.get(key), ours[key]) for key, role in _COMES.items() if key in ours]
+    return [*found, *((role, ours[key], theirs.get(key)) for key, role in _GOES.items() if key in ours)]
 
 
 def _schemas(entry: EventType) -> dict[str, Any]:
     schemas: dict[str, Any] = {EVENT: entry.codec.schema}
     if entry.kind == "request":
         schemas[REPLY] = entry.reply_codec.schema
+    elif entry.kind == "tunnel":
+        schemas[UP], schemas[DOWN] = codec_for(entry.up).schema, codec_for(entry.down).schema
     return schemas

@@ -21,6 +21,7 @@ from edri_sim.links.frames import (
     MAX_FRAME_CAP,
     NOT_ALLOWED,
     NOTIFY,
+    OPEN,
     RELAYED,
     REQUEST,
     STALE_INCARNATION,
@@ -60,7 +61,7 @@ LARGEST_HELLO = 4_096
 """Bytes of a frame before the Hello is taken: who is not known yet can't make the switch hold more."""
 WELCOMED = 500
 """Nodes that one Welcome names; the others follow it, each by its Presence."""
-_CHECKED = (NOTIFY, REQUEST)
+_CHECKED = (NOTIFY, REQUEST, OPEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

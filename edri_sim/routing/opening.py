@@ -61,7 +61,6 @@ class Opening(Generic[Up, Down]):
         loop = asyncio.get_running_loop()
         self._opened, self._over = loop.create_future(), loop.create_future()
         self._envelope = envelope = self._starter.start_tunnel(self._event, self, self._timeout)
-        envelope.note = "; a tunnel reaches handlers of its own node alone: start a manager with one there"
         entry = envelope.type
         self._end = TunnelEnd(envelope.subject, codec_for(entry.up), codec_for(entry.down))
         self._starter.place(envelope)

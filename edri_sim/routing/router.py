@@ -195,7 +195,7 @@ class Router:
     def _sent_abroad(self, envelope: Envelope, route: Route) -> bool:
         """Whether another router has taken a request; what came from one is not sent on."""
         uplink = self.table.uplink
-        if uplink is None or envelope.tunnel or envelope.origin is not self.origin or route.type.name.startswith(OWN):
+        if uplink is None or envelope.origin is not self.origin or route.type.name.startswith(OWN):
             return False
         return uplink.request(envelope)
 
@@ -242,11 +242,11 @@ class Router:
         self._deadlines.watch(envelope)
         self.place(envelope)
 
-    def cancel(self, envelope: Envelope) -> None:
-        """Nobody waits for the reply to a request from another router any more."""
+    def cancel(self, envelope: Envelope, error: RequestError | None = None) -> None:
+        """Nobody waits for the reply to a request from another router any more; or it ends there with ``error``."""
         if envelope.state != SETTLED:
             self._withdraw(envelope)
-            self.fail(envelope, RequestCancelled(f"{envelope.subject}: the requester has gone"))
+            self.fail(envelope, error or RequestCancelled(f"{envelope.subject}: the requester has gone"))
 
     def replace(self, envelope: Envelope) -> None:
         """Find another provider for a request of this node that its last one has not got, or may have twice."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from edri_sim.codec import Codec
-from edri_sim.errors import EventTooLarge, RequestError, TunnelClosed, TunnelLost
+from edri_sim.errors import CodecError, EventTooLarge, RequestError, TunnelClosed, TunnelLost
 
 Out = TypeVar("Out", contravariant=True)
 In = TypeVar("In", covariant=True)
@@ -21,6 +21,10 @@ FLYING = 4 << 20
 
 HALF_CLOSED, FAILED, LEFT = range(3)
 """How a side sends no more: it may still read; its handler raised; or its block was left, so that it reads no more."""
+
+
+class _Unreadable(CodecError):
+    """Takes the place of an item that cannot be read."""
 
 
 class Far(Protocol):
@@ -117,6 +121,7 @@ class TunnelEnd(Generic[Out, In]):
         """The next item; waits for it.
 
         Raises:
+            CodecError: an item came that is not of the declared type. The tunnel goes on.
             TunnelClosed: the other side has ended its half, and all that it had sent was received.
             RequestError: the tunnel is broken, and what had come before was received.
         """
@@ -126,6 +131,8 @@ class TunnelEnd(Generic[Out, In]):
             await self._arrival()
         item, size = queue.popleft()
         self._note_taken(size)
+        if type(item) is _Unreadable:
+            raise item
         found: In = item
         return found
 
@@ -255,8 +262,12 @@ class TunnelEnd(Generic[Out, In]):
         self._wake_one(self._readers)
 
     def payload(self, data: bytes) -> None:
-        """An encoded item came. Raises CodecError for what does not fit its type, TunnelLost without credit."""
-        self.take(self._receives.decode(data), len(data))
+        """An encoded item came; who receives one that does not fit its type is told so. Raises TunnelLost."""
+        try:
+            item = self._receives.decode(data)
+        except Exception as error:  # A class of the user's may raise anything while it is made.
+            item = _Unreadable(f"{self._subject}: an item that came cannot be read: {error}")
+        self.take(item, len(data))
 
     def credit(self, count: int) -> None:
         """See :class:`Far`."""

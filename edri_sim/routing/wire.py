@@ -12,7 +12,7 @@ class Wire(Protocol):
     """What hands in the messages of one tunnel, in their order."""
 
     def payload(self, data: bytes) -> None:
-        """An item. Raises CodecError for what does not fit its type, TunnelLost for what comes without credit."""
+        """An item. Raises TunnelLost for what comes without credit."""
 
     def credit(self, count: int) -> None:
         """Credit; the first that comes to the opener says that a handler has begun."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from edri_sim import Simulation
 from edri_sim.trace import FAILED, REPLIED
@@ -103,6 +102,6 @@ def check_empty(ledger: Ledger, last: dict[str, Life]) -> None:
     for name, actor in ledger.actors.items():
         if actor.life != last[name]:
             raise Violation(f"{name}: {actor.life} is the last that started, and {last[name]} should have")
-        connector: Any = actor.router.table.uplink
-        if connector.exchange.bytes or connector.requests.live:
-            raise Violation(f"{name} holds {connector.exchange.bytes} bytes, {connector.requests.live} requests")
+        requests = actor.router.table.uplink.requests
+        if requests.exchange.bytes or requests.live:
+            raise Violation(f"{name} holds {requests.exchange.bytes} bytes, {requests.live} requests")

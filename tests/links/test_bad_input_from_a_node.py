@@ -63,7 +63,6 @@ TO_NODE: dict[str, tuple[Any, str]] = {
     "places from 0": (lambda siege: siege.data(seq=0), "bad_place"),
     "places without end": (lambda siege: siege.data(seq=(1 << 64) - 1), "bad_place"),
     "a base above": (lambda siege: siege.data(base=2), "bad_place"),
-    "an unknown lane": (lambda siege: siege.data(lane=2), "unknown_lane"),
     "a gap with a payload": (lambda siege: siege.data(places=5), "bad_gap"),
     "a sync of nothing": (lambda siege: encode(Sync(**siege.flow(), base=9, last=1, sync=1)), "bad_place"),
     "a reset for no reason": (lambda siege: encode(Reset(**siege.flow(), reason="?", now=1, sync=0)), "unknown_reason"),

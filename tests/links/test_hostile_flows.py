@@ -28,7 +28,6 @@ def data_frame(**fields: object) -> Data:
         ("bad_gap", 0, {"places": 2}),
         ("bad_gap", GAP, {"places": 2}),
         ("too_many_hops", 0, {"hops": MAX_HOPS + 1}),
-        ("unknown_lane", 0, {"lane": 2}),
     ],
 )
 def test_data_that_no_router_sends_is_refused(code: str, flags: int, fields: dict[str, object]) -> None:
@@ -37,6 +36,16 @@ def test_data_that_no_router_sends_is_refused(code: str, flags: int, fields: dic
         pair.b.receive(raw(encode(data_frame(**fields), flags)), 0.0)
     assert pair.b.take_news() == []
     assert pair.b.frames(0.0) == []
+
+
+@pytest.mark.parametrize("lane", [2, 3, 2**64 - 1])
+def test_the_lane_of_no_tunnel_is_answered_and_not_kept(lane: int) -> None:
+    pair = Pair().meet()
+    pair.b.receive(raw(encode(data_frame(lane=lane))), 0.0)
+    pair.b.receive(raw(encode(Sync("b", "a", 0, "", 1, 1, 1, lane, 1, 0, 1))), 0.0)
+    assert pair.b.take_news() == []
+    assert {reset.reason for reset in only(Reset, pair.b.frames(0.0))} == {UNKNOWN_FLOW}
+    assert pair.b.peers["a"].receives == {}
 
 
 def test_gaps_without_end_cost_nothing_and_break_nothing() -> None:

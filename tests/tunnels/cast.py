@@ -33,6 +33,11 @@ class Fail(Tunnel[int, int]):
     first: int = 3
 
 
+@event(name="tunnels.Blobs")
+class Blobs(Tunnel[bytes, int]):
+    """The size of each comes down."""
+
+
 class Serving(Worker):
     """Serves them in coroutines."""
 
@@ -65,6 +70,11 @@ class Serving(Worker):
         for number in range(event.first):
             await tunnel.send(number)
         raise LookupError("as told")
+
+    @handles
+    async def blobs(self, event: Blobs, tunnel: TunnelEnd[int, bytes]) -> None:
+        async for blob in tunnel:
+            await tunnel.send(len(blob))
 
 
 class PlainServing(Worker):
@@ -116,3 +126,12 @@ class Reader(Manager):
         except BaseException as error:
             self.ended = type(error).__name__
             raise
+
+
+class Doubler(Manager):
+    """Serves what Reader does not."""
+
+    @handles
+    async def double(self, event: Double, tunnel: TunnelEnd[int, int]) -> None:
+        async for number in tunnel:
+            await tunnel.send(2 * number)

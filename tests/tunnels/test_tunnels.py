@@ -22,7 +22,6 @@ from edri_sim.errors import (
     TunnelClosed,
 )
 from edri_sim.routing.tunnel import WINDOW
-from tests.links.cluster import Cluster
 from tests.tunnels.cast import Count, Double, Fail, PlainServing, Reader, Serving, Sum
 from tests.worlds import World, pool_of, quick, turns, until
 
@@ -335,18 +334,6 @@ def test_nobody_serves_it(world: World) -> None:
         async with Node("solo", **quick()) as node:
             with pytest.raises(NoRoute):
                 async with node.open(Sum()):
-                    pass
-
-    world.run(main)
-
-
-def test_a_handler_of_another_node_is_not_reached_and_the_error_says_so(world: World) -> None:
-    async def main() -> None:
-        cluster = Cluster("memory")
-        async with cluster, cluster.node("a", **quick()) as a, cluster.node("b", pool_of(Serving)):
-            await a.subscribed(Sum)
-            with pytest.raises(NoRoute, match="a tunnel reaches handlers of its own node alone"):
-                async with a.open(Sum()):
                     pass
 
     world.run(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edri_sim.links.flow.holdings import Holdings
-from edri_sim.links.flow.items import Accepted, Fenced, Item
+from edri_sim.links.flow.items import EVENTS, Accepted, Fenced, Item, LaneLost
 from edri_sim.links.flow.lives import Lives
 from edri_sim.links.flow.peer import Outgoing, Peer
 from edri_sim.links.flow.send import BadAck, Row
@@ -46,6 +46,7 @@ class Answers:
         for row, rejected in settled:
             if row.item is not None:
                 self._settle(peer, out, row, rejected)
+        peer.settle(out)
 
     def _settle(self, peer: Peer, out: Outgoing, row: Row, rejected: str | None) -> None:
         item: Item = row.item
@@ -80,7 +81,11 @@ class Answers:
             self._holdings.news.append(Fenced(peer.name))
 
     def _unknown(self, peer: Peer, out: Outgoing, _: Reset, now: float) -> None:
-        self._lives.renew(peer, out, now)
+        if out.lane > EVENTS:  # Its tunnel is no more.
+            self._holdings.end_lane(peer, out.lane)
+            self._holdings.news.append(LaneLost(peer.name, out.lane))
+        else:
+            self._lives.renew(peer, out, now)
 
     def _rollback(self, peer: Peer, out: Outgoing, reset: Reset, now: float) -> None:
         # Only an earlier life can have sent more than this one knows; else an old Sync came late.

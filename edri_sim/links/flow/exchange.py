@@ -20,6 +20,7 @@ from edri_sim.links.flow.items import CONTROL, EVENTS, Item, Limits, News, Paylo
 from edri_sim.links.flow.lives import Lives
 from edri_sim.links.flow.peer import Outgoing, Peer
 from edri_sim.links.flow.send import Row
+from edri_sim.links.flow.tunnel_lanes import TunnelLanes
 from edri_sim.links.frames import (
     ACK_NOW,
     GAP,
@@ -66,6 +67,8 @@ class Exchange:
             node, incarnation, self._news_of, answers.handled, self._lives.learn, self._holdings.touch, observe,
             self.limits.window,
         )  # fmt: skip
+        self.lanes = TunnelLanes(self._holdings)
+        """The lanes of tunnels."""
         self._wakes: list[tuple[float, int, Peer]] = []
         self._ticket = count().__next__
         self._handlers: dict[type[Frame], Callable[[Peer, Any, int, float], None]] = {
@@ -191,7 +194,7 @@ class Exchange:
         holdings = self._holdings
         peer = holdings.peer(name)
         out = peer.sends.get(lane) or holdings.begin(peer, lane)
-        if lane != CONTROL:
+        if lane == EVENTS:  # Answers have their room already, and tunnels have credit.
             holdings.make_room(peer, out, item)
         if out.send.reachable and out.send.due == math.inf:
             out.send.due = now + out.send.timeout

@@ -177,6 +177,14 @@ class Holdings:
             peer.kept.pop((item.origin, item.number), None)
         self.news.append(GivenUp(peer.name, item, row.seq, reason, was_sent))
 
+    def end_lane(self, peer: Peer, lane: int) -> None:
+        """Keep nothing of the lane of a tunnel: nobody waits any more for what is on it."""
+        out = peer.sends.pop(lane, None)
+        if out is not None:
+            peer.forget_lane(out.closes)
+            for row in out.send.in_doubt():
+                self.release_row(peer, out, row)
+
     def give_up_kept(self, peer: Peer, reason: str, now: float = math.inf) -> None:
         """Give up what has arrived and was not handled, and is too old by now."""
         for key, kept in list(peer.kept.items()):

@@ -70,10 +70,15 @@ class Incoming:
     def acknowledgements(self, peer: Peer, now: float) -> list[tuple[str, bytes]]:
         """The acknowledgements that are due."""
         found = []
+        over = []
         for number, lane in peer.receives.items():
             if lane.due <= now:
                 key = (peer.name, self.node, 0, "", lane.outbox, lane.generation, self.incarnation, number)
                 found.append((peer.name, encode(Ack(*key, *lane.acknowledgement()))))
+                if number > EVENTS and number not in peer.expected:
+                    over.append(number)
+        for number in over:
+            del peer.receives[number]
         return found
 
     def data(self, peer: Peer, data: Data, flags: int, now: float) -> None:
@@ -100,11 +105,12 @@ class Incoming:
             self._observe(trace.DUPLICATE, _seen(data), peer.name)
 
     def _lane_for(self, peer: Peer, frame: FlowFrame, base: int) -> ReceiveLane | None:
-        """The receiving end of the frame's flow; None after a Reset was sent in its place. Raises BadFrame."""
-        if frame.lane > EVENTS:
-            raise BadFrame("unknown_lane", f"{type(frame).__name__} from {peer.name}: lane {frame.lane}")
+        """The receiving end of the frame's flow; None after a Reset was sent in its place."""
         if frame.incarnation != self.incarnation:
             self._reset(peer, frame, STALE_DST)
+            return None
+        if frame.lane > EVENTS and frame.lane not in peer.expected:
+            self._reset(peer, frame, UNKNOWN_FLOW)  # Its tunnel is no more, or never was.
             return None
         lane = peer.receives.get(frame.lane)
         theirs = (frame.outbox, frame.generation)

@@ -11,7 +11,8 @@ from edri_sim.links.flow.receive import WINDOW, ReceiveLane
 from edri_sim.links.frames import Data
 
 CONTROL, EVENTS = 0, 1
-"""The lanes: replies, errors, cancels and word of what was handled; notifications and requests."""
+"""The lanes: replies, errors, cancels, credit and word of what was handled; notifications, requests and what opens
+tunnels. Above them, each tunnel has one in each direction."""
 
 
 class Payload(msgspec.Struct, eq=False):
@@ -22,7 +23,7 @@ class Payload(msgspec.Struct, eq=False):
 
 
 class Item(msgspec.Struct, eq=False):
-    """One event, reply, error, cancel or word of a handled event, on its way to one router.
+    """One event, item of a tunnel, reply, error, cancel, credit or word of a handled event, on its way to one router.
 
     ``origin`` and ``number`` make the event id; ``ref`` is the number of the event that this one is about. ``created``
     and ``deadline`` are in seconds on the sender's clock. ``latest``: a newer one may push it out; ``handled``: it is
@@ -128,7 +129,14 @@ class Fenced(NamedTuple):
     peer: str
 
 
-News = Delivered | Gap | Accepted | GivenUp | Returned | Restarted | Fenced
+class LaneLost(NamedTuple):
+    """The other router knows nothing of the tunnel that a lane to it belongs to."""
+
+    peer: str
+    lane: int
+
+
+News = Delivered | Gap | Accepted | GivenUp | Returned | Restarted | Fenced | LaneLost
 
 
 # Changes: what a durable outbox has to write down

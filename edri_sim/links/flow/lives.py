@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from edri_sim.links.flow.holdings import Holdings
-from edri_sim.links.flow.items import CONTROL, EVENTS, Flow, GivenUp, Item, Put, Restarted, Returned
+from edri_sim.links.flow.items import EVENTS, Flow, GivenUp, Item, Put, Restarted, Returned
 from edri_sim.links.flow.peer import Kept, Outgoing, Peer
 from edri_sim.links.flow.send import Row
-from edri_sim.links.frames import HANDLED, REQUEST
+from edri_sim.links.frames import HANDLED, OPEN, REQUEST
 
+_ASKED = (REQUEST, OPEN)
+"""Kinds that one provider answers: they go back to who asked."""
 _OUTLIVES = (HANDLED,)
 """Kinds on the control lane that outlive the life of the router that they go to; the rest is for that life alone."""
 
@@ -91,6 +93,7 @@ class Lives:
         holdings.news.append(Restarted(peer.name, peer.incarnation))
         peer.held = True
         former, peer.sends = peer.sends, {}
+        peer.forget_tunnels()
         kept, peer.kept = peer.kept, {}
         arrived = [each for each in kept.values() if each.arrived]
         rows = [(out, row) for out in former.values() for row in out.send.in_doubt()]
@@ -110,9 +113,9 @@ class Lives:
 
     def _move(self, peer: Peer, lane: int, item: Item, row: Row | None, *, was_sent: bool) -> None:
         holdings = self._holdings
-        if item.kind == REQUEST and not item.handled:
+        if item.kind in _ASKED and not item.handled:
             holdings.news.append(Returned(peer.name, item, was_sent or item.redelivered))
-        elif lane != CONTROL or item.kind in _OUTLIVES:
+        elif lane == EVENTS or item.kind in _OUTLIVES:
             item.redelivered |= was_sent
             holdings.put(peer, peer.sends.get(lane) or holdings.begin(peer, lane), item, row)
 
@@ -147,7 +150,7 @@ class Lives:
         places = []
         for put in ordered:
             item = put.item
-            if item.kind == REQUEST and not item.handled:
+            if item.kind in _ASKED and not item.handled:
                 self._disown(peer, put)
             elif put.generation < flow.generation or put.seq < flow.base:
                 holdings.count(item)

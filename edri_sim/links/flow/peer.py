@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from edri_sim.links.flow.items import CONTROL, Item
+from edri_sim.links.flow.items import CONTROL, EVENTS, Item
 from edri_sim.links.flow.receive import ReceiveLane
 from edri_sim.links.flow.send import Row, SendLane
 
@@ -25,6 +25,8 @@ class Outgoing:
         self.generation = generation
         self.send = send
         self.durable = durable
+        self.closes = 0
+        """The lane from the other router that is done with, as this one is, once what is on this one has settled."""
         self.events = 0
         self.bytes = 0
         self._ages = Waiting()
@@ -106,6 +108,8 @@ class Peer:
         self.held = False
         self.sends: dict[int, Outgoing] = {}
         self.receives: dict[int, ReceiveLane] = {}
+        self.expected: dict[int, None] = {}
+        """The lanes of tunnels that it may send on."""
         self.kept: dict[EventKey, Kept] = {}
         """What is kept until it was handled, in the order in which it came."""
         self.armed = math.inf
@@ -121,6 +125,23 @@ class Peer:
     def may_send(self, lane: int) -> bool:
         """Whether what is on a lane may go out."""
         return self.reachable and (lane == CONTROL or not self.held)
+
+    def settle(self, out: Outgoing) -> None:
+        """Forget a lane that is done with, if all that was on it has settled, and the one that it closes."""
+        if out.closes and not out.send.rows:
+            del self.sends[out.lane]
+            self.forget_lane(out.closes)
+
+    def forget_lane(self, lane: int) -> None:
+        """Take nothing more on the lane of a tunnel; 0 is none."""
+        if lane:
+            self.expected.pop(lane, None)
+            self.receives.pop(lane, None)
+
+    def forget_tunnels(self) -> None:
+        """It began a new life, which knows nothing of the tunnels with the former one."""
+        self.expected = {}
+        self.receives = {lane: receiving for lane, receiving in self.receives.items() if lane <= EVENTS}
 
     def connect(self, now: float) -> None:
         """Go on with all lanes that may send."""

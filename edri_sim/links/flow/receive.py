@@ -13,6 +13,8 @@ ROOM_BYTES = 64 << 20
 """Bytes that a receiver holds of one lane, out of order or parked, before it drops what comes."""
 ACK_EVERY, ACK_WITHIN = 16, 0.02
 """Events and seconds after which a receiver acknowledges at the latest."""
+ACK_WEIGHT = 64 << 10
+"""Bytes for which an event counts once more, so that its sender need not keep megabytes for want of word."""
 MOST_RANGES = 32
 """Selective ranges in one acknowledgement."""
 LONGEST_REASON = 64
@@ -63,7 +65,7 @@ class ReceiveLane:
         if seq != self.next or self._waiting or not self._admits(seq, size):
             return self._out_of_order(seq, places, size, item, now)
         self.next = seq + places
-        self._unacked += 1
+        self._unacked += 1 + size // ACK_WEIGHT
         if self._unacked >= ACK_EVERY:
             self.due = now
         elif self.due == math.inf:

@@ -30,6 +30,7 @@ from edri_sim.links.frames import (
 from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.switch import Switch, SwitchConfig
 from edri_sim.links.tcp import switch_lines
+from edri_sim.node import PartFactory
 from tests.links.cluster import connector_of
 from tests.runtime.cast import Ask, Told
 from tests.worlds import Records, records, until
@@ -114,10 +115,13 @@ class Echoes(Manager):
 class Siege:
     """``async with Siege() as siege``: a switch, and nodes ``a`` and ``b`` between which requests go on until the end.
 
+    ``parts`` are others of b.
+
     On leaving, they must have gone on, and both nodes and the switch must be whole.
     """
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, *parts: PartFactory, **config: Any) -> None:
+        self._parts = parts
         self._config = SwitchConfig(**config)
         self.echoes = Echoes()
         self._eves: list[Eve] = []
@@ -134,10 +138,11 @@ class Siege:
                 "uplink": self._uplink,
                 "token": self._config.token,
                 "route_grace": 0.2,
+                "drain_timeout": 0.2,  # Eve acknowledges nothing: what is for her would be waited for.
             }
             self.a = await stack.enter_async_context(Node("a", **joined))
             await until(lambda: self.switch.ports, "a to be present before b")
-            self.b = await stack.enter_async_context(Node("b", lambda: self.echoes, **joined))
+            self.b = await stack.enter_async_context(Node("b", lambda: self.echoes, *self._parts, **joined))
             await self.a.subscribed(Ask)
             self._pair = asyncio.create_task(self._talk())
             stack.callback(self._pair.cancel)

@@ -9,7 +9,7 @@ from typing import Any
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import CONTROL, EVENTS, Delivered, Item, Payload
 from edri_sim.links.frames import CLOSE, CREDIT, ITEM
-from edri_sim.routing.tunnel import FLYING, HALF_CLOSED, LEFT
+from edri_sim.routing.tunnel import FLYING, HALF_CLOSED, LEFT, WINDOW
 from edri_sim.routing.wire import Wire
 
 MOST_CREDIT = 1 << 16
@@ -87,7 +87,7 @@ class Passage:
         if self._their_end is not None:
             raise _Foul("an item came after the end of its half")
         if self._room <= 0 or self._unread_bytes >= FLYING:
-            raise _Foul("an item came without credit")
+            raise _Foul(f"an item came without credit, of {WINDOW} items or {FLYING} bytes at a time")
         self._room -= 1
         self._unread.append(len(data))
         self._unread_bytes += len(data)

@@ -24,14 +24,20 @@ from edri_sim.simulation.host import SimulatedHost
 from edri_sim.simulation.kernel import Kernel
 from edri_sim.simulation.network import Network
 from edri_sim.simulation.programs import switch_program, uplink_of
+from edri_sim.simulation.tunnels import HostOpening
 from edri_sim.topology import NodeSpec, SwitchSpec, Topology
 from edri_sim.trace import Recorder
 
 if TYPE_CHECKING:
-    from edri_sim.events import Notification, Request
+    from contextlib import AbstractAsyncContextManager
+
+    from edri_sim.events import Notification, Request, Tunnel
+    from edri_sim.routing.tunnel import TunnelEnd
 
 T = TypeVar("T")
 R = TypeVar("R")
+Up = TypeVar("Up")
+Down = TypeVar("Down")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """The wall clock at simulated time 0, unless a simulation is given another."""
@@ -76,6 +82,17 @@ class SimulatedNode:
     async def notify(self, event: Notification) -> None:
         """Send a notification from this node, once it has started. Raises HostDown like :meth:`request`."""
         await self.host.call(lambda: self._notify(event))
+
+    def open(
+        self, event: Tunnel[Up, Down], *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[TunnelEnd[Up, Down]]:
+        """``async with`` this to open a tunnel from this node, once it has started; ``timeout`` in simulated seconds.
+
+        Raises HostDown like :meth:`request`; see :meth:`Node.open`.
+        """
+        opening: Any = HostOpening(self.host, self._started, event, timeout)
+        crossing: AbstractAsyncContextManager[TunnelEnd[Up, Down]] = opening
+        return crossing
 
     async def subscribed(self, event: type[Any], count: int = 1, *, timeout: float | None = None) -> None:
         """Return once this node knows of ``count`` nodes, itself included, that want events of this class.

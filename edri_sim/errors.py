@@ -37,6 +37,13 @@ class StorageError(EdriError):
     """A host's storage cannot be used, or refused a batch, of which nothing is stored; the message names the file."""
 
 
+class WorkerBroken(EdriError):
+    """A handler raises this to say that its worker is of no more use: it is replaced, as if it had died.
+
+    The event is treated like one whose worker died, too. A manager is stopped and started again.
+    """
+
+
 class RequestError(EdriError):
     """The base of every way in which a request ends without a reply.
 

@@ -10,8 +10,9 @@ from types import coroutine
 from typing import Any
 
 from edri_sim.envelope import Job, current
+from edri_sim.errors import RequestError, WorkerBroken
 from edri_sim.managers.serving import on_tunnel, on_tunnel_plain, serve
-from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
+from edri_sim.managers.slot import SlotOwner, WorkerPlan, broken, handler_error
 from edri_sim.managers.stopping import ends_within
 from edri_sim.managers.strands import Function, Strands
 from edri_sim.managers.worker import Component
@@ -117,10 +118,25 @@ class LoopSlot:
         if error is None:
             self._ended(job, value, None)
             return
+        if isinstance(error, WorkerBroken) and not job.cancelled:
+            self._break(job, error)
+            return
         self._ended(job, None, handler_error(error))
         if isinstance(error, KeyboardInterrupt):
             # From a callback it ends the program as Ctrl-C does; a task that raised it would be reported as forgotten.
             asyncio.get_running_loop().call_soon(_raise, error)
+
+    def _break(self, job: Job, error: WorkerBroken) -> None:
+        """The worker is of no more use: what else it does goes on unheard until it heeds its cancellation."""
+        others = [(other, other.run) for other in self._owner.jobs_of(self) if other is not job]
+        self._ended = _unheard
+        self._owner.lost(self, broken(error))
+        for other, task in others:
+            other.cancelled = True
+            if task is None:
+                self._strands.cancel(other)
+            else:
+                task.cancel()
 
     def cancel(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; a plain function meets it at its next wait."""
@@ -179,6 +195,10 @@ def _bodies(function: Function) -> Generator[_Outcome, Job, None]:
         except BaseException as error:
             outcome[1] = error
         del job
+
+
+def _unheard(job: Job, value: Any, error: RequestError | None) -> None:
+    """The end of a job that its pool has ended already."""
 
 
 def _raise(error: BaseException) -> None:

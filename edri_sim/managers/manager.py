@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from edri_sim.errors import DeclarationError
 from edri_sim.events import EventType
 from edri_sim.managers.handlers import HandlerSpec
-from edri_sim.managers.pool import Pool, check_count
-from edri_sim.managers.running_pool import RunningPool, Shape
+from edri_sim.managers.pool import Pool, check_count, check_seconds
+from edri_sim.managers.running_pool import RunningPool
+from edri_sim.managers.shape import Shape
 from edri_sim.managers.slot import WorkerPlan
 from edri_sim.managers.stopping import stop_all
 from edri_sim.managers.worker import Component
@@ -22,17 +23,19 @@ class Manager(Component):
 
     The manager's own handlers run on the node's loop. They start in mailbox order and run concurrently, up to
     ``concurrency`` at once (1 makes it an actor); ``queue`` more wait, and ``overflow`` says what a notification meets
-    that finds the mailbox full.
+    that finds the mailbox full. A handler that takes longer than ``time_limit`` seconds is cancelled.
     """
 
     concurrency: ClassVar[int] = 1_000
     queue: ClassVar[int] = 1_000
     overflow: ClassVar[Overflow] = wait()
+    time_limit: ClassVar[float | None] = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         check_count(f"{cls.__qualname__}(concurrency", cls.concurrency, 1)
         check_count(f"{cls.__qualname__}(queue", cls.queue, 0)
+        check_seconds(f"{cls.__qualname__}(time_limit", cls.time_limit, optional=True)
         if not isinstance(cls.overflow, Overflow):
             raise DeclarationError(f"{cls.__qualname__}.overflow: expected wait(), drop_oldest or drop_newest")
 
@@ -55,7 +58,7 @@ class RunningManager:
         self.label = f"{node.name}/{cls.__name__}"
         self._groups = [self._pool(name, pool, node) for name, pool in cls.pools().items()]
         specs = _handlers(cls, node)
-        shape = Shape("method", 1, cls.concurrency, cls.queue, cls.overflow)
+        shape = Shape("method", 1, cls.concurrency, cls.queue, cls.overflow, cls.time_limit)
         plan = _plan(cls, lambda: manager, self.label, cls.concurrency, node)
         self._groups.append(RunningPool(plan, shape, specs, self.label, node))
 
@@ -64,8 +67,7 @@ class RunningManager:
         if not specs:
             raise DeclarationError(f"{pool!r} of {self.label}: {pool.worker.__qualname__} has no method with @handles")
         plan = _plan(pool.worker, pool.make, f"{self.label}.{name}", pool.concurrency, node)
-        shape = Shape(pool.mode, pool.size, pool.concurrency, pool.queue, pool.overflow)
-        return RunningPool(plan, shape, specs, self.label, node)
+        return RunningPool(plan, pool.shape, specs, self.label, node)
 
     @property
     def busy(self) -> bool:

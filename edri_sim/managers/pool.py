@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from edri_sim.errors import DeclarationError
+from edri_sim.managers.shape import RESTARTS, WITHIN, Shape
 from edri_sim.managers.worker import Component, Worker
 from edri_sim.routing.mailbox import Overflow, wait
 
@@ -20,6 +22,10 @@ class Pool:
     mailbox, and ``overflow`` says what a notification meets that finds it full. ``args`` and ``kwargs`` go to the
     worker's ``__init__``.
 
+    A handler that takes longer than ``time_limit`` seconds is cancelled, and in mode ``process`` killed where it heeds
+    that not. When more than ``restarts`` instances have died ``within`` some seconds, the pool is degraded: each
+    is replaced after the longest pause, and while none is left, requests go to other providers.
+
     Raises:
         DeclarationError: an argument is wrong; the message names it.
     """
@@ -33,6 +39,9 @@ class Pool:
         concurrency: int = 1,
         queue: int = 1_000,
         overflow: Overflow | None = None,
+        time_limit: float | None = None,
+        restarts: int = RESTARTS,
+        within: float = WITHIN,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -44,6 +53,9 @@ class Pool:
         check_count(f"Pool({name}, size", size, 1)
         check_count(f"Pool({name}, concurrency", concurrency, 1)
         check_count(f"Pool({name}, queue", queue, 0)
+        check_seconds(f"Pool({name}, time_limit", time_limit, optional=True)
+        check_count(f"Pool({name}, restarts", restarts, 0)
+        check_seconds(f"Pool({name}, within", within)
         if not isinstance(args, tuple):
             raise DeclarationError(f"Pool({name}, args={args!r}): expected a tuple of arguments")
         if not isinstance(kwargs, dict | None):
@@ -52,10 +64,8 @@ class Pool:
             raise DeclarationError(f"Pool({name}, overflow={overflow!r}): expected wait(), drop_oldest or drop_newest")
         self.worker = worker
         self.mode = mode
-        self.size = size
         self.concurrency = concurrency
-        self.queue = queue
-        self.overflow = overflow or wait()
+        self.shape = Shape(mode, size, concurrency, queue, overflow or wait(), time_limit, restarts, within)
         self.args = args
         self.kwargs = dict(kwargs or {})
         self.name = ""
@@ -64,7 +74,7 @@ class Pool:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"Pool({self.worker.__qualname__}, mode={self.mode!r}, size={self.size})"
+        return f"Pool({self.worker.__qualname__}, mode={self.mode!r}, size={self.shape.size})"
 
     @property
     def make(self) -> Callable[[], Component]:
@@ -91,3 +101,11 @@ def check_count(what: str, value: object, least: int) -> None:
     """Raise a DeclarationError unless ``value`` is a whole number of at least ``least``."""
     if type(value) is not int or value < least:
         raise DeclarationError(f"{what}={value!r}): expected a whole number, {least} or more")
+
+
+def check_seconds(what: str, value: object, *, optional: bool = False) -> None:
+    """Raise a DeclarationError unless ``value`` is a number above 0, or None where it is ``optional``."""
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise DeclarationError(f"{what}={value!r}): expected seconds above 0{', or None' if optional else ''}")

@@ -1,35 +1,28 @@
-"""A pool at work: takes envelopes from its mailbox, hands them to its slots, and replaces slots that die."""
+"""A pool at work: takes envelopes from its mailbox, and hands them to its workers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from edri_sim import trace
-from edri_sim.envelope import Envelope, Job
-from edri_sim.errors import HandlerError, NodeStopped, ProviderLost, Refused, RequestError
+from edri_sim.envelope import WAITING, Envelope, Job
+from edri_sim.errors import DeadlineExceeded, HandlerError, NodeStopped, ProviderLost, Refused, RequestError
+from edri_sim.events import Notification
+from edri_sim.managers.crew import Crew
+from edri_sim.managers.overtime import Overtime, StillBusy
 from edri_sim.managers.serving import finish
+from edri_sim.managers.shape import Shape
 from edri_sim.managers.slot import Slot, WorkerPlan
 from edri_sim.routing.context import NodeContext
-from edri_sim.routing.mailbox import Mailbox, Overflow
+from edri_sim.routing.mailbox import Mailbox
 
 STARTS_PER_TURN = 64
 """How many handlers a pool starts before the loop may serve others: plain functions run to their end in a turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How much a pool takes: instances, events at once for each, and the mailbox before them."""
-
-    mode: str
-    size: int
-    concurrency: int
-    queue: int
-    overflow: Overflow
+LIVES = 3
+"""How many workers an event that may be handled twice can have die on it before it is given up."""
 
 
 class RunningPool:
@@ -40,40 +33,33 @@ class RunningPool:
         self._plan = plan
         self._shape = shape
         self._classes = tuple(classes)
+        self._provided = tuple(cls for cls in self._classes if not issubclass(cls, Notification))
         self._owner = owner
         self._node = node
         self._router = node.router
         self._trace = node.host.trace
         self._component = self._trace.component(self.label, shape.size * shape.concurrency)
-        self._executor = node.host.executor(shape.mode)
         self.mailbox = Mailbox(
             self, shape.queue, shape.overflow, self._router.dead_letter, self._trace, self._component
         )
         self._record = self._trace.record
         self._handled = self._trace.counters.of("handled")
-        self._slots: dict[Slot, None] = {}
-        self._stillborn: dict[Slot, str] = {}
+        self.crew = Crew(plan, shape, node, self)
+        self._deaths = self.crew.deaths
         self._idle: deque[Slot] = deque()
         self._running: dict[Envelope, Job] = {}
-        self._deaths = 0
-        self._repairs: dict[asyncio.Task[None], None] = {}
+        self._overtime = None if shape.time_limit is None else Overtime(shape.time_limit, node.loop, self._overdue)
         self._changed: asyncio.Future[None] | None = None
 
     # Life
 
     async def start(self) -> None:
         """Start all instances, then subscribe. Raises what a worker's ``start`` raises, with none left running."""
-        slots: list[Slot] = [self._executor.slot(self._plan, self, index) for index in range(self._shape.size)]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for slot in slots:
-                    group.create_task(slot.start())
-        except BaseException as error:
-            for slot in slots:
-                await slot.stop()
-            raise _first(error) from None
-        for slot in slots:
-            self._admit(slot)
+        await self.crew.start()
+        self.subscribe()
+
+    def subscribe(self) -> None:
+        """Lead the events of all handlers here."""
         for cls in self._classes:
             self._router.table.subscribe(cls, self.mailbox, self._owner)
 
@@ -106,30 +92,17 @@ class RunningPool:
     async def stop(self) -> None:
         """Unsubscribe, give up what is queued, cancel what runs, and stop all instances."""
         self._router.table.unsubscribe(self.mailbox)
-        for repair in list(self._repairs):
-            repair.cancel()
-            with suppress(asyncio.CancelledError):
-                await repair
+        await self.crew.cease()
+        if self._overtime is not None:
+            self._overtime.stop()
         for envelope in self.mailbox.close(f"node {self._node.name!r} stopped"):
             self._router.fail(
                 envelope, NodeStopped(f"{envelope.subject}: node {self._node.name!r} stopped before it began")
             )
         for job in list(self._running.values()):
             job.slot.cancel(job)
-        slots, self._slots = self._slots, {}
         self._idle.clear()
-        async with asyncio.TaskGroup() as group:
-            for slot in slots:
-                group.create_task(slot.stop())
-
-    def _admit(self, slot: Slot) -> None:
-        self._slots[slot] = None
-        if slot in self._stillborn:  # It died after its start, while others still started.
-            self.lost(slot, self._stillborn.pop(slot))
-            return
-        self._idle.extend([slot] * self._shape.concurrency)
-        self.mailbox.resize(len(self._slots) * self._shape.concurrency)
-        self._go_on()
+        await self.crew.stop()
 
     # Work
 
@@ -139,7 +112,7 @@ class RunningPool:
 
     def _start_jobs(self) -> None:
         mailbox, running, idle, label = self.mailbox, self._running, self._idle, self.label
-        queue, record = mailbox.queue, self._record
+        queue, record, overtime = mailbox.queue, self._record, self._overtime
         try:
             for _ in range(STARTS_PER_TURN):
                 if not queue or not idle:
@@ -149,6 +122,8 @@ class RunningPool:
                 job = running[envelope] = Job(envelope, envelope.event, label, slot)
                 if record is not None and slot.starts_at_once:
                     record(trace.STARTED, self._component, envelope, slot.index)
+                if overtime is not None:
+                    overtime.began(job)
                 slot.submit(job)
         finally:
             mailbox.awake = False
@@ -168,7 +143,7 @@ class RunningPool:
 
     def ended(self, job: Job, value: Any, error: RequestError | None) -> None:
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""
-        _close(job, error)
+        _close(job, failed=error is not None)
         envelope, mailbox = job.envelope, self.mailbox
         del self._running[envelope]
         if self._record is not None:
@@ -184,7 +159,7 @@ class RunningPool:
         if error is not None:
             self._failed(job, error)
             return
-        self._deaths = 0
+        self._deaths.in_a_row = 0
         if envelope.reply_to is None:
             name = envelope.type.name
             self._handled[name] = self._handled.get(name, 0) + 1
@@ -202,7 +177,7 @@ class RunningPool:
             if not job.cancelled:
                 self._router.fail(envelope, error)
         elif job.cancelled:
-            self._router.dead_letter(envelope, f"node {self._node.name!r} stopped", self.label)
+            self._router.dead_letter(envelope, job.reason or f"node {self._node.name!r} stopped", self.label)
         elif isinstance(error, HandlerError):
             self._trace.ended(envelope, error.code, self._node.loop.time())
             if envelope.watch is not None:
@@ -217,7 +192,7 @@ class RunningPool:
             self.mailbox.remove(envelope)
             self._tell_change()
         elif not job.cancelled:
-            job.slot.cancel(job)
+            self._cancel(job)
 
     def runs(self, envelope: Envelope) -> bool:
         """See :class:`~edri_sim.envelope.Holder`."""
@@ -228,57 +203,108 @@ class RunningPool:
         text = error.remote_traceback if isinstance(error, HandlerError) else str(error)
         self._plan.log.error("%s failed on %s:\n%s", self.label, envelope.type.name, text, extra=fields)
 
-    # Repair
+    # What takes too long
+
+    def _overdue(self, job: Job) -> None:
+        """The handler has had all the time that the pool gives it."""
+        envelope = job.envelope
+        job.reason = f"its handler did not end within {self._shape.time_limit:g} s"
+        self._cancel(job)
+        if envelope.reply_to is not None:
+            self._router.fail(envelope, DeadlineExceeded(f"{envelope.subject}: {job.reason} at {self.label}"))
+            self._router.dead_letter(envelope, job.reason, self.label)
+
+    def _cancel(self, job: Job) -> None:
+        """Cancel a job, and name it if it goes on; a process that goes on is killed, which is told anyway."""
+        job.slot.cancel(job)
+        if not job.done and self._shape.mode != "process":
+            self._node.loop.call_later(self._node.settings.kill_after, StillBusy(job, self._name_busy))
+
+    def _name_busy(self, job: Job) -> None:
+        if not self._router.table.closed:
+            envelope, seconds = job.envelope, self._node.settings.kill_after
+            fields = {"event_id": envelope.event_id, "event_type": envelope.type.name}
+            message = "%s: worker %d goes on with %s %g s after its cancellation, and takes nothing else meanwhile"
+            self._plan.log.warning(message, self.label, job.slot.index, envelope.type.name, seconds, extra=fields)
+
+    # Workers that come and go
+
+    def admitted(self, slot: Slot) -> None:
+        """See :class:`~edri_sim.managers.crew.CrewOwner`."""
+        self._idle.extend([slot] * self._shape.concurrency)
+        self._resize()
+        self._go_on()
+
+    def _resize(self) -> None:
+        self.mailbox.resize(len(self.crew.slots) * self._shape.concurrency)
+
+    def jobs_of(self, slot: Slot) -> list[Job]:
+        """See :class:`~edri_sim.managers.slot.SlotOwner`."""
+        return [job for job in self._running.values() if job.slot is slot]
 
     def lost(self, slot: Slot, reason: str) -> None:
-        """See :class:`~edri_sim.managers.slot.SlotOwner`: fail its jobs, and replace it after a pause."""
-        if slot not in self._slots:
-            self._stillborn[slot] = reason
+        """See :class:`~edri_sim.managers.slot.SlotOwner`: end its jobs or hand them to others, and replace it."""
+        if not self.crew.bury(slot, reason):
             return
-        del self._slots[slot]
-        self._plan.log.error("%s: worker %d died: %s", self.label, slot.index, reason)
-        for job in [job for job in self._running.values() if job.slot is slot]:
-            self.ended(
-                job, None, ProviderLost(f"{job.envelope.subject}: worker {slot.index} of {self.label} died: {reason}")
-            )
+        for job in reversed(self.jobs_of(slot)):  # What goes back to the head of the queue keeps its order.
+            self._bereave(job, reason)
         while slot in self._idle:
             self._idle.remove(slot)
-        self.mailbox.resize(len(self._slots) * self._shape.concurrency)
-        repair = self._node.loop.create_task(self._replace(slot.index))
-        self._repairs[repair] = None
-        repair.add_done_callback(self._repairs.pop)
+        self._resize()
+        self.crew.replace(slot, reason)
+        self._go_on()
 
-    async def _replace(self, index: int) -> None:
-        """Start a new instance after a pause that doubles with each death in a row."""
-        settings = self._node.settings
-        while True:
-            pause = min(settings.restart_delay * 2**self._deaths, settings.restart_delay_max)
-            self._deaths = min(self._deaths + 1, 30)
-            await asyncio.sleep(pause)
-            slot: Slot = self._executor.slot(self._plan, self, index)
-            try:
-                await slot.start()
-            except Exception:
-                self._plan.log.exception("%s: worker %d did not start again", self.label, index)
-                await slot.stop()
-                continue
-            except BaseException:
-                await slot.stop()
-                raise
-            self._admit(slot)
+    def _bereave(self, job: Job, reason: str) -> None:
+        """The worker that had the job has died."""
+        envelope = job.envelope
+        text = f"{envelope.subject}: worker {job.slot.index} of {self.label} died: {reason}"
+        if job.cancelled or not (envelope.type.idempotent or envelope.type.ack == "handled"):
+            self.ended(job, None, ProviderLost(text))
             return
+        killed = envelope.killed = envelope.killed or {}
+        deaths = killed[self.label] = killed.get(self.label, 0) + 1
+        if deaths < LIVES:
+            self._give_back(job)
+            return
+        text = f"{text}; {deaths} workers have died on this event, and no other gets it"
+        self.ended(job, None, ProviderLost(text))
+        if envelope.reply_to is not None:
+            self._router.dead_letter(envelope, text, self.label)
+
+    def _give_back(self, job: Job) -> None:
+        """Another worker gets the event, before all that is queued."""
+        _close(job, failed=True)
+        envelope = job.envelope
+        envelope.redelivered = True
+        del self._running[envelope]
+        if self._record is not None:
+            self._record(trace.FINISHED, self._component, envelope, job.slot.index)
+        self.mailbox.queue.appendleft(envelope)
+
+    def withdraw(self, reason: str) -> None:
+        """See :class:`~edri_sim.managers.crew.CrewOwner`: only notifications are still taken, and wait."""
+        mailbox, table = self.mailbox, self._router.table
+        parked = mailbox.waiting()
+        for envelope in parked:
+            mailbox.unpark(envelope)
+        table.withdraw(mailbox, self._provided, reason)
+        queued = [envelope for envelope in mailbox.queue if envelope.reply_to is not None]
+        for envelope in queued:
+            mailbox.remove(envelope)
+        elsewhere = table.parked()
+        homeless = [envelope for envelope in parked if envelope.state == WAITING and envelope not in elsewhere]
+        for envelope in [*queued, *homeless]:
+            self._router.replace(envelope)
+        self._tell_change()
+
+    def provide(self) -> None:
+        """See :class:`~edri_sim.managers.crew.CrewOwner`."""
+        self._router.table.restore(self.mailbox)
 
 
-def _close(job: Job, error: RequestError | None) -> None:
+def _close(job: Job, *, failed: bool) -> None:
     job.done = True
     if job.run is not None:
         job.run = None  # A task's context refers to the job: no cycle is left for the collector.
     if job.tunnels is not None:
-        finish(job, failed=error is not None)
-
-
-def _first(error: BaseException) -> BaseException:
-    """The exception in a group: a node that cannot start says why in the words of the worker that failed."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        finish(job, failed=failed)

@@ -45,11 +45,14 @@ class SlotOwner(Protocol):
     def ended(self, job: Job, value: Any, error: RequestError | None) -> None:
         """The handler returned ``value``; or it raised, or its reply cannot be sent, which ``error`` says."""
 
+    def jobs_of(self, slot: Slot) -> list[Job]:
+        """The jobs of the slot that run."""
+
     async def settled(self, slot: Slot) -> None:
         """Return when no job of the slot runs any more."""
 
     def lost(self, slot: Slot, reason: str) -> None:
-        """The worker died with whatever it was handling; the slot is of no more use."""
+        """The worker died with whatever it was handling; the slot is of no more use, but to be stopped."""
 
 
 class Slot(Protocol):
@@ -70,6 +73,11 @@ class Slot(Protocol):
 
     async def stop(self) -> None:
         """Wait for the jobs that run, which are cancelled, call the instance's ``stop``, and leave nothing behind."""
+
+
+def broken(error: BaseException) -> str:
+    """Why a worker is of no more use, in its own words."""
+    return f"is broken: {error}" if str(error) else "is broken"
 
 
 def handler_error(error: BaseException) -> RequestError:

@@ -95,6 +95,12 @@ class Failed(Message):
     details: dict[str, str]
 
 
+class Broken(Message):
+    """From the child: the worker says that it is of no more use."""
+
+    reason: str
+
+
 class Call(Message):
     """From the child: a handler publishes. ``timeout`` is in seconds, None the node's default.
 
@@ -152,7 +158,7 @@ class TunnelEnded(Message):
 
 
 ToChild = Boot | Learn | Begin | Cancel | Answered | Refused | Stop | TunnelItem | TunnelCredit | TunnelEnded
-FromChild = Ready | Done | Failed | Call | Hangup | OpenCall | TunnelItem | TunnelCredit | TunnelEnded
+FromChild = Ready | Done | Failed | Broken | Call | Hangup | OpenCall | TunnelItem | TunnelCredit | TunnelEnded
 
 _encode = msgspec.msgpack.Encoder().encode
 _LENGTH = struct.Struct("!I")

@@ -20,6 +20,7 @@ from edri_sim.realtime.messages import (
     Answered,
     Begin,
     Boot,
+    Broken,
     Call,
     Cancel,
     Done,
@@ -68,9 +69,10 @@ class ProcessSlot:
         self._ready = self._loop.create_future()
         self._gone = self._loop.create_future()
         self._stopping = False
+        self._broken = ""
         self._on: dict[type[Any], Callable[[Any], None]] = {
-            Ready: self._on_ready, Done: self._on_done, Failed: self._on_failed, Call: self._on_call,
-            Hangup: self._on_hangup, OpenCall: self._on_open, TunnelItem: self._wires.item,
+            Ready: self._on_ready, Done: self._on_done, Failed: self._on_failed, Broken: self._on_broken,
+            Call: self._on_call, Hangup: self._on_hangup, OpenCall: self._on_open, TunnelItem: self._wires.item,
             TunnelCredit: self._wires.credit, TunnelEnded: self._wires.ended,
         }  # fmt: skip
 
@@ -122,7 +124,7 @@ class ProcessSlot:
     async def stop(self) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; a child that does not end in ``kill_after`` is killed."""
         self._stopping = True
-        if self._stream is not None:
+        if self._stream is not None and not self._gone.done():
             self._stream.send(Stop())
             try:
                 async with asyncio.timeout(self._plan.settings.kill_after):
@@ -159,7 +161,7 @@ class ProcessSlot:
         code = self._reap()
         if not self._gone.done():
             self._gone.set_result(None)
-        reason = describe_exit(code)
+        reason = self._broken or describe_exit(code)
         if not self._ready.done():
             self._ready.set_exception(
                 ProviderLost(f"{self._plan.label}: the worker process {reason} before it was ready")
@@ -251,6 +253,11 @@ class ProcessSlot:
             self._owner.ended(self._end(message.job), None, error)
         elif not self._ready.done():
             self._ready.set_exception(error)
+
+    def _on_broken(self, message: Broken) -> None:
+        self._broken = message.reason
+        if self._process is not None:
+            self._process.kill()
 
     def _on_call(self, message: Call) -> None:
         context = self._context_of(message)

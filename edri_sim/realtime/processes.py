@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from edri_sim.envelope import SETTLED, Envelope, Job, Origin, current
-from edri_sim.errors import BadReply, CodecError, DeclarationError, ProviderLost, RequestError, request_error
+from edri_sim.errors import BadReply, CodecError, DeclarationError, RequestError, request_error
 from edri_sim.events import EventType, event_type, registry
 from edri_sim.logs import NodeLog
 from edri_sim.managers.loop_slot import LoopSlot
@@ -33,6 +33,7 @@ from edri_sim.realtime.messages import (
     Answered,
     Begin,
     Boot,
+    Broken,
     Call,
     Cancel,
     Done,
@@ -257,6 +258,10 @@ class Child:
     def started(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.SlotOwner`; the node has recorded it."""
 
+    def jobs_of(self, slot: object) -> list[Job]:  # noqa: ARG002 - the owner's interface
+        """See :class:`~edri_sim.managers.slot.SlotOwner`; all jobs are of the one slot."""
+        return list(self._jobs.values())
+
     async def settled(self, slot: object) -> None:  # noqa: ARG002 - the owner's interface
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""
         while self._jobs:
@@ -280,8 +285,8 @@ class Child:
             self._send(Failed(number, error.code, error.args[0], error.details()))
 
     def lost(self, slot: object, reason: str) -> None:  # noqa: ARG002 - the owner's interface
-        """See :class:`~edri_sim.managers.slot.SlotOwner`; a slot on the child's own loop never dies alone."""
-        raise ProviderLost(reason)
+        """See :class:`~edri_sim.managers.slot.SlotOwner`; the node kills this process, and tells why."""
+        self._send(Broken(reason))
 
     def _forget(self, job: Job) -> int:
         job.done = True

@@ -12,11 +12,11 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edri_sim.envelope import Job, current
-from edri_sim.errors import RequestCancelled
+from edri_sim.errors import RequestCancelled, WorkerBroken
 from edri_sim.managers.blocking import Port, bridge
 from edri_sim.managers.handlers import HandlerSpec
 from edri_sim.managers.serving import on_tunnel, on_tunnel_plain, serve
-from edri_sim.managers.slot import SlotOwner, WorkerPlan, handler_error
+from edri_sim.managers.slot import SlotOwner, WorkerPlan, broken, handler_error
 from edri_sim.managers.worker import Component
 from edri_sim.realtime.thread_tunnels import ThreadEnd, ThreadOpening
 from edri_sim.routing.tunnel import TunnelEnd
@@ -130,8 +130,9 @@ class ThreadSlot:
         with asyncio.Runner() as runner:
             before(runner)
             while self._worker is not None and (job := self._jobs.get()) is not None:
-                value, error = self._call(runner, job)
-                self._tell(self._end, job, value, error)
+                if not job.done:  # Its worker may have broken meanwhile.
+                    value, error = self._call(runner, job)
+                    self._tell(self._end, job, value, error)
             self._close(runner)
         self._tell(self._thread_ended, name)
 
@@ -215,7 +216,21 @@ class ThreadSlot:
     # Back on the node's loop
 
     def _end(self, job: Job, value: Any, error: BaseException | None) -> None:
-        self._owner.ended(job, value, None if error is None else handler_error(error))
+        if job.done:
+            return  # Its worker has broken meanwhile, and its pool has ended it.
+        if isinstance(error, WorkerBroken) and not job.cancelled:
+            self._break(job, error)
+        else:
+            self._owner.ended(job, value, None if error is None else handler_error(error))
+
+    def _break(self, job: Job, error: WorkerBroken) -> None:
+        """The worker is of no more use: what its other threads do goes on unheard until they heed that."""
+        others = [other for other in self._owner.jobs_of(self) if other is not job]
+        cancels = [other.run for other in others]
+        self._owner.lost(self, broken(error))
+        for other, cancel in zip(others, cancels, strict=True):
+            other.run = cancel
+            self.cancel(other)
 
     def _thread_ended(self, name: str) -> None:
         self._ended[name].set_result(None)

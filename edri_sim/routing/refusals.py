@@ -17,12 +17,12 @@ def overloaded(envelope: Envelope, mailboxes: Sequence[Mailbox]) -> Overloaded:
     return Overloaded(f"{envelope.subject}: no provider had room until the deadline{envelope.note}")
 
 
-def no_route(envelope: Envelope, grace: float) -> NoRoute:
-    """Nobody provides it, and nobody came to do so within ``grace`` seconds."""
+def no_route(envelope: Envelope, grace: float, hint: str) -> NoRoute:
+    """Nobody provides it, and nobody came to do so within ``grace`` seconds; ``hint`` ends the message."""
     return NoRoute(
         f"{envelope.subject}: nobody provides it, and nobody came to provide it within"
         f" {min(grace, envelope.deadline - envelope.created):.3g} s"
-        f"{envelope.note or '; start a manager with a handler for it'}"
+        f"{envelope.note or hint}"
     )
 
 

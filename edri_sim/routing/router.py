@@ -178,7 +178,7 @@ class Router:
             for mailbox in route.mailboxes:
                 mailbox.park(envelope)
         elif envelope.origin is not self.origin:
-            self.fail(envelope, no_route(envelope, self._grace))
+            self.fail(envelope, no_route(envelope, self._grace, self.table.hint(type(envelope.event))))
         else:
             self._unrouted[envelope.number] = envelope
             self._deadlines.add(min(envelope.deadline, self._loop.time() + self._grace), envelope)
@@ -324,7 +324,7 @@ class Router:
     def _expire(self, envelope: Envelope) -> None:
         now = self._loop.time()
         if envelope.number in self._unrouted:
-            reason: RequestError = no_route(envelope, self._grace)
+            reason: RequestError = no_route(envelope, self._grace, self.table.hint(type(envelope.event)))
         elif now < envelope.deadline and not math.isclose(now, envelope.deadline, rel_tol=0, abs_tol=1e-6):
             self._deadlines.add(envelope.deadline, envelope)  # It found a provider within its grace.
             return

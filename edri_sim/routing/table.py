@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edri_sim.envelope import Envelope, Origin
 from edri_sim.errors import DeclarationError, NodeStopped, NoRoute
@@ -37,6 +37,7 @@ class RoutingTable:
         self._names = names
         self._changed = changed
         self._subscriptions: list[Subscription] = []
+        self._withdrawn: dict[Mailbox, tuple[list[Subscription], str]] = {}
         self._waiting: asyncio.Future[None] | None = None
 
     # Who wants what
@@ -49,7 +50,26 @@ class RoutingTable:
     def unsubscribe(self, mailbox: Mailbox) -> None:
         """Lead nothing more to ``mailbox``."""
         self._subscriptions = [entry for entry in self._subscriptions if entry.mailbox is not mailbox]
+        self._withdrawn.pop(mailbox, None)
         self._interest_changed()
+
+    def withdraw(self, mailbox: Mailbox, classes: Sequence[type], reason: str) -> None:
+        """Lead no events of these ``classes`` to ``mailbox`` until :meth:`restore`; who misses them is told why."""
+        lost = [entry for entry in self._subscriptions if entry.mailbox is mailbox and entry.cls in classes]
+        self._withdrawn[mailbox] = lost, reason
+        self._subscriptions = [entry for entry in self._subscriptions if entry not in lost]
+        self._interest_changed()
+
+    def restore(self, mailbox: Mailbox) -> None:
+        """Lead to ``mailbox`` again what was withdrawn from it."""
+        lost, _ = self._withdrawn.pop(mailbox, ([], ""))
+        self._subscriptions += lost
+        self._interest_changed()
+
+    def hint(self, cls: type) -> str:
+        """What can be done where nobody provides a request, as the end of a sentence."""
+        reasons = [reason for lost, reason in self._withdrawn.values() if any(issubclass(cls, e.cls) for e in lost)]
+        return f"; {'; '.join(reasons)}" if reasons else "; start a manager with a handler for it"
 
     def _interest_changed(self) -> None:
         self.forget()

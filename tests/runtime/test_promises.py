@@ -57,7 +57,7 @@ def test_a_killed_worker_is_a_typed_error_within_the_deadline() -> None:
             pool = node._running[0]._groups[0]  # type: ignore[attr-defined]
             asked = asyncio.ensure_future(node.request(Ask("x"), timeout=20))
             await until(lambda: gate.waiting)
-            (slot,) = pool._slots
+            (slot,) = pool.crew.slots
             os.kill(slot._process.pid, signal.SIGKILL)
             with pytest.raises(ProviderLost, match="was killed by SIGKILL"):
                 await asked

@@ -66,7 +66,7 @@ async def die(node: Node) -> None:
 
 def test_the_pause_doubles_up_to_its_limit_and_is_short_again_after_a_success(mortal: type[Mortal]) -> None:
     async def main() -> None:
-        crew = pool_of(Steady, "process")
+        crew = pool_of(Steady, "process", restarts=100)
         async with Node("solo", crew, restart_delay=1, restart_delay_max=5) as node:
             for _ in range(5):
                 await die(node)

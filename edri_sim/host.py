@@ -90,6 +90,9 @@ class Host(Protocol):
     def secret(self) -> bytes:
         """16 bytes that an outsider cannot guess (in a simulation: drawn from the seed)."""
 
+    def memory(self) -> int:
+        """Bytes of memory that this program holds; 0 where that is not known."""
+
     def executor(self, mode: str) -> Spawner:
         """What runs workers in ``mode``: ``method``, ``thread`` or ``process``."""
 

@@ -20,6 +20,7 @@ from edri_sim.logs import NodeLog
 from edri_sim.managers.stopping import stop_all
 from edri_sim.names import check_name
 from edri_sim.routing.context import NodeContext, Part, RunningPart
+from edri_sim.routing.health import STOPPING, Health, worst
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
@@ -95,6 +96,7 @@ class Node:
         self._router: Router | None = None
         self._running: list[RunningPart] = []
         self._accepting = False
+        self._started = 0.0
         self._terminated = False
 
     def __repr__(self) -> str:
@@ -138,10 +140,26 @@ class Node:
         for running in self._running:
             await running.settled()
 
+    async def health(self) -> Health:
+        """How the node and its parts are doing now. Raises NodeStopped if it is not running, nor about to stop."""
+        router, host = self._router, self._host
+        if router is None or host is None:
+            raise self._not_running()
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(running.health()) for running in self._running]
+        parts = tuple(task.result() for task in asked)
+        state = worst(part.state for part in parts) if self._accepting else STOPPING
+        uptime = asyncio.get_running_loop().time() - self._started
+        incarnation = router.origin.incarnation
+        return Health(self.name, incarnation, state, uptime, host.memory(), router.live, router.late, parts)
+
     def _open_router(self) -> Router:
         if not self._accepting or self._router is None:
-            raise NodeStopped(f"node {self.name!r} is not running: use it inside 'async with Node(...)'")
+            raise self._not_running()
         return self._router
+
+    def _not_running(self) -> NodeStopped:
+        return NodeStopped(f"node {self.name!r} is not running: use it inside 'async with Node(...)'")
 
     # Life
 
@@ -196,6 +214,7 @@ class Node:
                 await outbox.close()  # Its connector may not have come to be.
             raise
         self._accepting = True
+        self._started = asyncio.get_running_loop().time()
         self._log.info("node %s runs", self.name)
 
     async def _start_parts(self, host: Host, outbox: DurableOutbox | None) -> None:

@@ -16,6 +16,7 @@ from edri_sim.links.flow.items import Flow, Item, Limits
 from edri_sim.links.flow.peer import Peer
 from edri_sim.links.frames import LARGEST_INCARNATION, MAX_FRAME, BadFrame, Digest, InterestGet, InterestSay, RawFrame
 from edri_sim.links.guard import read_permissions
+from edri_sim.links.health import Reporting
 from edri_sim.links.inlet import Inlet
 from edri_sim.links.interest import InterestBook
 from edri_sim.links.newsroom import Newsroom
@@ -52,7 +53,7 @@ class Connector:
         return RunningConnector(self, context)
 
 
-class RunningConnector:
+class RunningConnector(Reporting):
     """One life of a node, joined to the others: the fabric's endpoint, and what drives the flows and the interest."""
 
     def __init__(self, plan: Connector, node: NodeContext) -> None:

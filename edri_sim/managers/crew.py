@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from edri_sim.managers.deaths import Deaths
-from edri_sim.managers.health import DEGRADED, FAILED, OK, HealthChanged
 from edri_sim.managers.shape import Shape
 from edri_sim.managers.slot import Slot, SlotOwner, WorkerPlan
 from edri_sim.routing.context import NodeContext
+from edri_sim.routing.health import DEGRADED, FAILED, OK, HealthChanged
 
 
 class CrewOwner(SlotOwner, Protocol):
@@ -29,7 +29,7 @@ class CrewOwner(SlotOwner, Protocol):
 
 
 class Crew:
-    """The slots of one pool, and its state: see :mod:`edri_sim.managers.health`.
+    """The slots of one pool, and its state: see :mod:`edri_sim.routing.health`.
 
     A pool is ``ok`` while no more than ``restarts`` of its workers have died ``within`` some seconds. With more it is
     ``degraded``, or ``failed`` if none is left: then each new start is a trial. It is ``ok`` again once all its workers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from edri_sim.errors import DeclarationError
@@ -10,11 +10,13 @@ from edri_sim.events import EventType
 from edri_sim.managers.handlers import HandlerSpec
 from edri_sim.managers.pool import Pool, check_count, check_seconds
 from edri_sim.managers.running_pool import RunningPool
+from edri_sim.managers.saying import ask
 from edri_sim.managers.shape import Shape
 from edri_sim.managers.slot import WorkerPlan
 from edri_sim.managers.stopping import stop_all
 from edri_sim.managers.worker import Component
 from edri_sim.routing.context import NodeContext
+from edri_sim.routing.health import DEGRADED, OK, PartHealth, worst
 from edri_sim.routing.mailbox import Overflow, wait
 
 
@@ -45,6 +47,13 @@ class Manager(Component):
         named = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
         return {name: pool for name, pool in named.items() if isinstance(pool, Pool)}
 
+    def health(self) -> str | Awaitable[str]:
+        """Override, as ``def`` or ``async def``, to say how the manager is doing: "ok", or in words what is wrong.
+
+        It is asked by :meth:`Node.health`, and has a second to answer; what it raises is an answer, too.
+        """
+        return OK
+
     def run_on(self, context: NodeContext) -> RunningManager:
         """See :class:`~edri_sim.routing.context.Part`."""
         return RunningManager(self, context)
@@ -56,6 +65,7 @@ class RunningManager:
     def __init__(self, manager: Manager, node: NodeContext) -> None:
         cls = type(manager)
         self.label = f"{node.name}/{cls.__name__}"
+        self._manager = manager
         self._groups = [self._pool(name, pool, node) for name, pool in cls.pools().items()]
         specs = _handlers(cls, node)
         shape = Shape("method", 1, cls.concurrency, cls.queue, cls.overflow, cls.time_limit)
@@ -90,6 +100,13 @@ class RunningManager:
 
     async def settled(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`; it sends through another part."""
+
+    async def health(self) -> PartHealth:
+        """See :class:`~edri_sim.routing.context.RunningPart`."""
+        pools = tuple(group.health() for group in self._groups)
+        says = await ask(self._manager.health)
+        state = worst([*(pool.state for pool in pools), OK if says == OK else DEGRADED])
+        return PartHealth(self.label, state, says, pools)
 
     async def quiet(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""

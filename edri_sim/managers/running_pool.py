@@ -17,6 +17,7 @@ from edri_sim.managers.serving import finish
 from edri_sim.managers.shape import Shape
 from edri_sim.managers.slot import Slot, WorkerPlan
 from edri_sim.routing.context import NodeContext
+from edri_sim.routing.health import PoolHealth
 from edri_sim.routing.mailbox import Mailbox
 
 STARTS_PER_TURN = 64
@@ -72,6 +73,13 @@ class RunningPool:
         """Return when nothing is queued and no handler runs."""
         while self.busy:
             await self._change()
+
+    def health(self) -> PoolHealth:
+        """How it is doing now."""
+        crew, mailbox, jobs = self.crew, self.mailbox, self._running.values()
+        stuck = sum(job.cancelled for job in jobs)
+        counts = len(mailbox.queue), len(mailbox.parked), len(jobs), stuck, len(crew.slots), crew.size, crew.restarts
+        return PoolHealth(self.label, crew.state, crew.reason, *counts)
 
     async def settled(self, slot: Slot) -> None:
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""

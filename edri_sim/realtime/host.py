@@ -16,7 +16,7 @@ from edri_sim.errors import SettingsError
 from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.slot import Slot, SlotOwner, WorkerPlan
 from edri_sim.names import check_name
-from edri_sim.realtime import signals
+from edri_sim.realtime import memory, signals
 from edri_sim.realtime.process_slot import ProcessSlot
 from edri_sim.realtime.spawn import spawner
 from edri_sim.realtime.storage import FileStorage
@@ -88,6 +88,10 @@ class LocalHost:
     def secret(self) -> bytes:
         """See :class:`~edri_sim.host.Host`."""
         return secrets.token_bytes(16)
+
+    def memory(self) -> int:
+        """See :class:`~edri_sim.host.Host`."""
+        return memory.resident()
 
     def executor(self, mode: str) -> LocalExecutor:
         """See :class:`~edri_sim.host.Host`."""

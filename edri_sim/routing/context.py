@@ -8,6 +8,7 @@ from typing import Protocol
 
 from edri_sim.host import Host
 from edri_sim.logs import NodeLog
+from edri_sim.routing.health import PartHealth
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
@@ -41,6 +42,9 @@ class RunningPart(Protocol):
 
     async def settled(self) -> None:
         """Return once all that it was to send to other nodes was taken there, or given up."""
+
+    async def health(self) -> PartHealth:
+        """How it is doing now."""
 
     async def quiet(self) -> None:
         """Return when the part is not busy."""

@@ -98,6 +98,10 @@ class SimulatedHost:
         """See :class:`~edri_sim.host.Host`."""
         return self._secrets.randbytes(16)
 
+    def memory(self) -> int:
+        """See :class:`~edri_sim.host.Host`; all simulated machines share the memory of one program."""
+        return 0
+
     def executor(self, mode: str) -> SimulatedExecutor:
         """See :class:`~edri_sim.host.Host`."""
         return SimulatedExecutor(self, mode)

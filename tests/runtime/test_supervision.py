@@ -11,8 +11,8 @@ import pytest
 from edri_sim import Manager, Node, Request, Simulation, Worker, handles
 from edri_sim.errors import DeadlineExceeded, DeclarationError, HandlerError, NoRoute, ProviderLost, WorkerBroken
 from edri_sim.managers.deaths import Deaths
-from edri_sim.managers.health import HealthChanged
 from edri_sim.managers.pool import Pool
+from edri_sim.routing.health import HealthChanged
 from tests.runtime.breakers import Blocked, Break, Brittle, Keep, Nap, PlainBrittle, Repeated, Sleep, Sleeper, Try
 from tests.runtime.cast import Ask, Gate, Letters
 from tests.worlds import World, pool_of, quick, records, until

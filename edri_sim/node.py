@@ -21,6 +21,7 @@ from edri_sim.managers.stopping import stop_all
 from edri_sim.names import check_name
 from edri_sim.routing.context import NodeContext, Part, RunningPart
 from edri_sim.routing.health import STOPPING, Health, worst
+from edri_sim.routing.retrying import NodePort
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
@@ -28,6 +29,7 @@ from edri_sim.settings import Settings
 if TYPE_CHECKING:
     from edri_sim.events import Notification, Request, Tunnel
     from edri_sim.routing.opening import Opening
+    from edri_sim.routing.retrying import Retry
     from edri_sim.trace import Trace
 
 R = TypeVar("R")
@@ -94,6 +96,7 @@ class Node:
         self._host = host
         self._settings = settings or Settings.load(environment=os.environ, **overrides)
         self._router: Router | None = None
+        self._life: NodeContext | None = None
         self._running: list[RunningPart] = []
         self._accepting = False
         self._started = 0.0
@@ -105,13 +108,19 @@ class Node:
 
     # Publishing
 
-    def request(self, event: Request[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]:
+    def request(
+        self, event: Request[R], *, timeout: float | None = None, retry: Retry | None = None
+    ) -> Coroutine[Any, Any, R]:
         """Await this to send a request to one provider and get its reply.
 
-        ``timeout`` in seconds, by default the setting ``request_timeout``. Raises a
-        :class:`~edri_sim.errors.RequestError`; see :meth:`Router.request`.
+        ``timeout`` in seconds, by default the setting ``request_timeout``. An idempotent request can be tried again:
+        see :class:`~edri_sim.routing.retrying.Retry`. Raises a :class:`~edri_sim.errors.RequestError`; see
+        :meth:`Router.request`.
         """
-        return self._open_router().request(event, timeout=timeout)
+        router, life = self._open_router(), self._life
+        if retry is None or life is None:
+            return router.request(event, timeout=timeout)
+        return life.port.request(event, timeout=timeout, retry=retry)
 
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Await this to send a notification to all subscribers, until each mailbox has taken it or given it up."""
@@ -219,7 +228,7 @@ class Node:
 
     async def _start_parts(self, host: Host, outbox: DurableOutbox | None) -> None:
         context = self._context(host, _incarnation(host) if outbox is None else outbox.incarnation)
-        self._router = context.router
+        self._life, self._router = context, context.router
         # First, and so last to stop: the other parts may publish while they start and stop.
         joining: list[PartFactory] = [] if self._uplink is None else [part(self._uplink, outbox)]
         try:
@@ -245,9 +254,10 @@ class Node:
         origin = Origin(self.name, incarnation)
         log = self._log = NodeLog("node", self.name, host.now)
         router = Router(origin, loop, registry.snapshot(), self._settings, host.trace, log.of("router"))
+        port = NodePort(router, host.random(f"{self.name}/retry"), self._settings.request_timeout)
         own = copy_context()
         own.run(current.set, None)
-        return NodeContext(self.name, host, loop, router, Turn(loop, own), self._settings, log)
+        return NodeContext(self.name, host, loop, router, Turn(loop, own), self._settings, log, port)
 
     async def stop(self) -> None:
         """Drain, then stop all parts in reverse order. Nothing of the node is left when this returns."""
@@ -271,7 +281,7 @@ class Node:
             await busy[0].quiet()
 
     async def _stop_parts(self) -> None:
-        router, self._router = self._router, None
+        router, self._router, self._life = self._router, None, None
         assert router is not None
         router.close()
         running, self._running = self._running, []

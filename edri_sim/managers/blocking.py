@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from edri_sim.events import Notification, Request, Tunnel
+    from edri_sim.routing.retrying import Retry
     from edri_sim.routing.tunnel import TunnelEnd
 
 T = TypeVar("T")
@@ -30,10 +31,12 @@ In = TypeVar("In", covariant=True)
 
 
 class Port(Protocol):
-    """How a worker publishes, wherever it runs; a node's router is one."""
+    """How a worker publishes, wherever it runs."""
 
-    def request(self, event: Request[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]:
-        """Send a request, return its reply."""
+    def request(
+        self, event: Request[R], *, timeout: float | None = None, retry: Retry | None = None
+    ) -> Coroutine[Any, Any, R]:
+        """Send a request, again where ``retry`` says so, and return its reply."""
 
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Send a notification to all subscribers."""
@@ -82,9 +85,9 @@ class Blocking:
     def __init__(self, port: Port) -> None:
         self._port = port
 
-    def request(self, event: Request[R], *, timeout: float | None = None) -> R:
+    def request(self, event: Request[R], *, timeout: float | None = None, retry: Retry | None = None) -> R:
         """Send a request and return its reply; ``timeout`` in seconds. Raises what the awaited form raises."""
-        return wait("self.blocking.request", lambda: self._port.request(event, timeout=timeout))
+        return wait("self.blocking.request", lambda: self._port.request(event, timeout=timeout, retry=retry))
 
     def notify(self, event: Notification) -> None:
         """Send a notification to all subscribers."""

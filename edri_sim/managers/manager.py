@@ -136,4 +136,4 @@ def _plan(
 ) -> WorkerPlan:
     router = node.router
     log = node.log.of("pool")
-    return WorkerPlan(cls, make, label, log, router, node.settings, router.types.named, router, concurrency)
+    return WorkerPlan(cls, make, label, log, node.port, node.settings, router.types.named, router, concurrency)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from edri_sim.events import Notification, Request, Tunnel
+    from edri_sim.routing.retrying import Retry
     from edri_sim.routing.tunnel import TunnelEnd
 
 R = TypeVar("R")
@@ -67,9 +68,11 @@ class Component:
     async def stop(self) -> None:
         """Override to close what ``start`` opened; called after the last event. A killed worker gets no call."""
 
-    def request(self, event: Request[R], *, timeout: float | None = None) -> Coroutine[Any, Any, R]:
-        """Await this to send a request and get its reply; ``timeout`` in seconds. Raises a RequestError."""
-        return self._connected().request(event, timeout=timeout)
+    def request(
+        self, event: Request[R], *, timeout: float | None = None, retry: Retry | None = None
+    ) -> Coroutine[Any, Any, R]:
+        """Await this to send a request and get its reply; see :meth:`Node.request`. ``timeout`` in seconds."""
+        return self._connected().request(event, timeout=timeout, retry=retry)
 
     def notify(self, event: Notification) -> Coroutine[Any, Any, None]:
         """Await this to send a notification to all subscribers."""

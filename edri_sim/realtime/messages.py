@@ -13,6 +13,8 @@ from typing import Any, cast
 
 import msgspec
 
+from edri_sim.routing.retrying import Retry
+
 
 class Message(msgspec.Struct, array_like=True, tag_field="what", tag=True):
     """The base of all messages. Numbers name jobs and calls; ``remaining`` is seconds until the deadline."""
@@ -113,6 +115,7 @@ class Call(Message):
     payload: bytes
     timeout: float | None
     trace: str | None
+    retry: Retry | None = None
 
 
 class Hangup(Message):

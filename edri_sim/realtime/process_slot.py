@@ -331,7 +331,7 @@ class ProcessSlot:
         entry = self._plan.resolve(message.type)
         event = entry.codec.decode(message.payload)
         if entry.kind == "request":
-            reply = await self._plan.port.request(event, timeout=message.timeout)
+            reply = await self._plan.port.request(event, timeout=message.timeout, retry=message.retry)
             return entry.reply_codec.encode(reply)
         await self._plan.port.notify(event)
         return b""

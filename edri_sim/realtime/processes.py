@@ -54,6 +54,7 @@ from edri_sim.realtime.spawn import spawner
 from edri_sim.realtime.tunnels import MessageFar, Wires
 from edri_sim.routing.deadlines import check_timeout
 from edri_sim.routing.opening import Opening
+from edri_sim.routing.retrying import Retry, check_retry
 from edri_sim.routing.tunnel import WINDOW
 from edri_sim.routing.wire import OpenerWire, ServerWire
 from edri_sim.settings import Settings
@@ -71,25 +72,27 @@ class ChildPort:
         self._tunnels: dict[int, Envelope] = {}
         self.numbers: dict[Job, int] = {}
 
-    async def request(self, event: Any, *, timeout: float | None = None) -> Any:
-        """See :class:`~edri_sim.managers.blocking.Port`."""
+    async def request(self, event: Any, *, timeout: float | None = None, retry: Retry | None = None) -> Any:
+        """See :class:`~edri_sim.managers.blocking.Port`; it is the node that tries again."""
         entry = event_type(event)
+        if retry is not None:
+            check_retry(entry)
         if timeout is not None:
             check_timeout(entry.name, timeout)
-        return entry.reply_codec.decode(await self._call(entry, event, timeout))
+        return entry.reply_codec.decode(await self._call(entry, event, timeout, retry))
 
     async def notify(self, event: Any) -> None:
         """See :class:`~edri_sim.managers.blocking.Port`."""
         await self._call(event_type(event), event, None)
 
-    async def _call(self, entry: EventType, event: Any, timeout: float | None) -> bytes:
+    async def _call(self, entry: EventType, event: Any, timeout: float | None, retry: Retry | None = None) -> bytes:
         number = self._last = self._last + 1
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._open[number] = future
         job = current.get()
         payload = entry.codec.encode(event)
         by = self.numbers.get(job, 0) if job else 0
-        self._send(Call(number, by, entry.name, payload, timeout, given(job)))
+        self._send(Call(number, by, entry.name, payload, timeout, given(job), retry))
         try:
             return await future
         except asyncio.CancelledError:

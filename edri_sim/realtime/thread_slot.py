@@ -19,6 +19,7 @@ from edri_sim.managers.serving import on_tunnel, on_tunnel_plain, serve
 from edri_sim.managers.slot import SlotOwner, WorkerPlan, broken, handler_error
 from edri_sim.managers.worker import Component
 from edri_sim.realtime.thread_tunnels import ThreadEnd, ThreadOpening
+from edri_sim.routing.retrying import Retry
 from edri_sim.routing.tunnel import TunnelEnd
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class ThreadPort:
         self._port = port
         self._loop = loop
 
-    async def request(self, event: Request[R], *, timeout: float | None = None) -> R:
+    async def request(self, event: Request[R], *, timeout: float | None = None, retry: Retry | None = None) -> R:
         """See :class:`~edri_sim.managers.blocking.Port`."""
-        return await self._cross(self._port.request(event, timeout=timeout))
+        return await self._cross(self._port.request(event, timeout=timeout, retry=retry))
 
     async def notify(self, event: Notification) -> None:
         """See :class:`~edri_sim.managers.blocking.Port`."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from edri_sim.host import Host
 from edri_sim.logs import NodeLog
 from edri_sim.routing.health import PartHealth
+from edri_sim.routing.retrying import NodePort
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
@@ -25,6 +26,7 @@ class NodeContext:
     turn: Turn
     settings: Settings
     log: NodeLog
+    port: NodePort
 
 
 class RunningPart(Protocol):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edri_sim import faults as faults
     from edri_sim import scheduling as scheduling
     from edri_sim import service as service
+    from edri_sim import supervision as supervision
     from edri_sim.errors import EdriError as EdriError
     from edri_sim.events import Notification as Notification
     from edri_sim.events import Request as Request
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from edri_sim.managers.blocking import BlockingTunnel as BlockingTunnel
     from edri_sim.managers.blocking import sleep as sleep
     from edri_sim.managers.manager import Manager as Manager
+    from edri_sim.managers.observing import observes as observes
     from edri_sim.managers.pool import Pool as Pool
     from edri_sim.managers.worker import Worker as Worker
     from edri_sim.managers.worker import handles as handles
@@ -66,12 +68,13 @@ _HOME = {
     "Worker": "edri_sim.managers.worker",
     "event": "edri_sim.events",
     "handles": "edri_sim.managers.worker",
+    "observes": "edri_sim.managers.observing",
     "part": "edri_sim.node",
     "serve": "edri_sim.realtime.launch",
     "sleep": "edri_sim.managers.blocking",
 }
 
-_MODULES = ("errors", "faults", "scheduling", "service")
+_MODULES = ("errors", "faults", "scheduling", "service", "supervision")
 
 __all__ = [*_HOME, *_MODULES]  # one table says where each name lives, and it is the list too
 

@@ -18,6 +18,8 @@ from edri_sim.routing.tunnel import TunnelEnd
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__edri_handles__"
+OBSERVES = "__edri_observes__"
+"""The mark of observers: see :mod:`edri_sim.managers.observing`."""
 
 
 def handles(function: F) -> F:
@@ -56,7 +58,7 @@ class HandlerTable:
     def __init__(self, owner: type[Any], names: Mapping[str, Any]) -> None:
         self._owner = owner
         self._names = dict(names)
-        self._marked = _marked(owner)
+        self._marked = marked(owner, _MARK)
         self._specs: dict[type[Any], HandlerSpec] | None = None
         self._nearest: dict[type[Any], HandlerSpec] = {}
         try:
@@ -109,9 +111,9 @@ def caller_names() -> dict[str, Any]:
     return {} if frame is None else dict(frame.f_locals)
 
 
-def _marked(owner: type[Any]) -> dict[str, Callable[..., Any]]:
-    """The methods that carry the mark, a base's before a subclass's; an override needs no mark of its own."""
-    names = [name for base in reversed(owner.__mro__) for name, value in vars(base).items() if hasattr(value, _MARK)]
+def marked(owner: type[Any], mark: str) -> dict[str, Callable[..., Any]]:
+    """The methods that carry a mark, a base's before a subclass's; an override needs no mark of its own."""
+    names = [name for base in reversed(owner.__mro__) for name, value in vars(base).items() if hasattr(value, mark)]
     return {name: getattr(owner, name) for name in dict.fromkeys(names)}
 
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from edri_sim.errors import DeclarationError
 from edri_sim.events import EventType
-from edri_sim.managers.handlers import HandlerSpec
+from edri_sim.managers.handlers import HandlerSpec, caller_names
+from edri_sim.managers.observing import ObserverTable, RunningObserver
 from edri_sim.managers.pool import Pool, check_count, check_seconds
 from edri_sim.managers.running_pool import RunningPool
 from edri_sim.managers.saying import ask
@@ -28,6 +29,7 @@ class Manager(Component):
     that finds the mailbox full. A handler that takes longer than ``time_limit`` seconds is cancelled.
     """
 
+    observer_table: ClassVar[ObserverTable]
     concurrency: ClassVar[int] = 1_000
     queue: ClassVar[int] = 1_000
     overflow: ClassVar[Overflow] = wait()
@@ -38,6 +40,7 @@ class Manager(Component):
         check_count(f"{cls.__qualname__}(concurrency", cls.concurrency, 1)
         check_count(f"{cls.__qualname__}(queue", cls.queue, 0)
         check_seconds(f"{cls.__qualname__}(time_limit", cls.time_limit, optional=True)
+        cls.observer_table = ObserverTable(cls, caller_names())
         if not isinstance(cls.overflow, Overflow):
             raise DeclarationError(f"{cls.__qualname__}.overflow: expected wait(), drop_oldest or drop_newest")
 
@@ -59,6 +62,9 @@ class Manager(Component):
         return RunningManager(self, context)
 
 
+Manager.observer_table = ObserverTable(Manager, {})
+
+
 class RunningManager:
     """One manager in one life of a node."""
 
@@ -71,6 +77,10 @@ class RunningManager:
         shape = Shape("method", 1, cls.concurrency, cls.queue, cls.overflow, cls.time_limit)
         plan = _plan(cls, lambda: manager, self.label, cls.concurrency, node)
         self._groups.append(RunningPool(plan, shape, specs, self.label, node))
+        self._observers: list[RunningObserver] = [
+            RunningObserver(getattr(manager, name), observed, f"{self.label}.{name}", node)
+            for name, observed in cls.observer_table.resolve_at_start().items()
+        ]
 
     def _pool(self, name: str, pool: Pool, node: NodeContext) -> RunningPool:
         specs = _handlers(pool.worker, node)
@@ -80,9 +90,13 @@ class RunningManager:
         return RunningPool(plan, pool.shape, specs, self.label, node)
 
     @property
+    def _all(self) -> list[RunningPool | RunningObserver]:
+        return [*self._groups, *self._observers]
+
+    @property
     def busy(self) -> bool:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
-        return any(group.busy for group in self._groups)
+        return any(one.busy for one in self._all)
 
     async def start(self) -> None:
         """Start the pools, then the manager, so that its ``start`` can use them."""
@@ -94,6 +108,8 @@ class RunningManager:
         except BaseException:
             await stop_all(reversed(started))
             raise
+        for observer in self._observers:
+            observer.start()
 
     def leave(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`; what other nodes send comes through another part."""
@@ -110,12 +126,12 @@ class RunningManager:
 
     async def quiet(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
-        for group in self._groups:
-            await group.quiet()
+        for one in self._all:
+            await one.quiet()
 
     async def stop(self) -> None:
         """Stop the manager, then its pools."""
-        await stop_all(reversed(self._groups))
+        await stop_all([*self._observers, *reversed(self._groups)])
 
 
 def _handlers(cls: type[Component], node: NodeContext) -> dict[type[Any], HandlerSpec]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from edri_sim.envelope import current
+from edri_sim.errors import DeclarationError
 from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Blocking, Port
-from edri_sim.managers.handlers import HandlerTable, caller_names, handles
+from edri_sim.managers.handlers import OBSERVES, HandlerTable, caller_names, handles, marked
 from edri_sim.traceparent import traceparent
 
 if TYPE_CHECKING:
@@ -118,3 +119,8 @@ class Worker(Component):
     Each instance handles one event at a time unless its pool's ``concurrency`` says otherwise. Arguments of
     ``__init__`` come from ``Pool(args=...)``.
     """
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for name in marked(cls, OBSERVES):
+            raise DeclarationError(f"{cls.__qualname__}.{name}: observers are for managers, and this is a worker")

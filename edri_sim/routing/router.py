@@ -18,6 +18,7 @@ from edri_sim.logs import NodeLog
 from edri_sim.routing.deadletter import DeadLetter
 from edri_sim.routing.deadlines import Deadlines, check_timeout
 from edri_sim.routing.mailbox import Mailbox
+from edri_sim.routing.observing import Observers
 from edri_sim.routing.opening import Opening
 from edri_sim.routing.overflow import Overflowing
 from edri_sim.routing.refusals import no_route, overloaded, too_late
@@ -40,14 +41,9 @@ class Router:
     """
 
     def __init__(
-        self,
-        origin: Origin,
-        loop: asyncio.AbstractEventLoop,
-        types: TypeTable,
-        settings: Settings,
-        trace_: Trace,
+        self, origin: Origin, loop: asyncio.AbstractEventLoop, types: TypeTable, settings: Settings, trace_: Trace,
         log: NodeLog,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.origin = origin
         self.types = types
         self.late = 0
@@ -68,6 +64,7 @@ class Router:
         self._request_routes = self.table.requests
         self._notify_routes = self.table.notifications
         self._unrouted: dict[int, Envelope] = {}
+        self.observers = Observers(loop.time)
 
     # Joining
 
@@ -170,9 +167,7 @@ class Router:
         It waits for room at the local providers, or, where nobody provides it, for somebody who does.
         """
         route = self.table.provider_route(envelope.type)
-        if self._offered(envelope, route.mailboxes):
-            return
-        if self._sent_abroad(envelope, route):
+        if self._offered(envelope, route.mailboxes) or self._sent_abroad(envelope, route):
             return
         if route.mailboxes:
             for mailbox in route.mailboxes:
@@ -271,21 +266,23 @@ class Router:
 
     def reply(self, envelope: Envelope, value: Any) -> None:
         """End a request with its reply; a second end of any kind is counted as late, and dropped."""
-        reply_to = envelope.reply_to
-        if self._settle(envelope, trace.REPLIED, "replied", 0) and reply_to is not None and not reply_to.done():
-            reply_to.set_result(value)
+        to = envelope.reply_to
+        if self._settle(envelope, trace.REPLIED, "replied", 0, value) and to is not None and not to.done():
+            to.set_result(value)
 
     def fail(self, envelope: Envelope, error: RequestError) -> None:
         """End a request with an error in place of its reply."""
         detail = self._trace.detail(error.code) if self._trace.record is not None else 0
-        reply_to = envelope.reply_to
-        if self._settle(envelope, trace.FAILED, error.code, detail) and reply_to is not None and not reply_to.done():
-            reply_to.set_exception(error)
+        to = envelope.reply_to
+        if self._settle(envelope, trace.FAILED, error.code, detail, error) and to is not None and not to.done():
+            to.set_exception(error)
 
-    def _settle(self, envelope: Envelope, stage: int, outcome: str, detail: int) -> bool:
+    def _settle(self, envelope: Envelope, stage: int, outcome: str, detail: int, end: Any) -> bool:
         if envelope.state == SETTLED:
             self.late += 1
             return False
+        if self.observers.any:
+            self.observers.ended(envelope, end, replied=stage == trace.REPLIED)
         envelope.state = SETTLED
         envelope.holder = None
         envelope.parent = None
@@ -310,7 +307,7 @@ class Router:
         """This node wants no end of its request any more."""
         self._withdraw(envelope)
         detail = self._trace.detail("cancelled") if self._trace.record is not None else 0
-        self._settle(envelope, trace.FAILED, "cancelled", detail)
+        self._settle(envelope, trace.FAILED, "cancelled", detail, None)
 
     def _withdraw(self, envelope: Envelope) -> None:
         holder = envelope.holder

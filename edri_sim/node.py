@@ -17,6 +17,7 @@ from edri_sim.links.connector import Connector
 from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.tcp import switch_lines
 from edri_sim.logs import NodeLog
+from edri_sim.managers.manager import RunningManager
 from edri_sim.managers.stopping import stop_all
 from edri_sim.names import check_name
 from edri_sim.routing.context import NodeContext, Part, RunningPart
@@ -100,6 +101,7 @@ class Node:
         self._running: list[RunningPart] = []
         self._accepting = False
         self._started = 0.0
+        self._changing = asyncio.Lock()
         self._terminated = False
 
     def __repr__(self) -> str:
@@ -259,9 +261,32 @@ class Node:
         own.run(current.set, None)
         return NodeContext(self.name, host, loop, router, Turn(loop, own), self._settings, log, port)
 
+    async def renew(self, number: int, factory: PartFactory) -> None:
+        """Put a new manager in the place of the part that was given as the ``number``-th, counted from 0.
+
+        What waits there waits for the new one; what runs there may end first, for up to ``drain_timeout``. A new life
+        of the node begins with the new one, too. Raises DeclarationError for a part that is no manager, and what the
+        making or the start of the new one raises; then the old one goes on.
+        """
+        async with self._changing:
+            life = self._life
+            if life is None or not self._accepting:
+                raise self._not_running()
+            place = len(self._running) - len(self._factories) + number
+            old, new = self._running[place], factory().run_on(life)
+            if not (isinstance(old, RunningManager) and isinstance(new, RunningManager)):
+                raise DeclarationError(f"node {self.name!r}: part {factory!r}: only managers can be renewed")
+            await new.succeed(old, self._settings.drain_timeout)
+            self._running[place] = new
+            self._factories = (*self._factories[:number], factory, *self._factories[number + 1 :])
+
     async def stop(self) -> None:
         """Drain, then stop all parts in reverse order. Nothing of the node is left when this returns."""
         self._accepting = False
+        async with self._changing:
+            await self._drain_and_stop()
+
+    async def _drain_and_stop(self) -> None:
         if self._router is None:
             return
         for running in self._running:

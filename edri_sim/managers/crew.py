@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from edri_sim.managers.deaths import Deaths
 from edri_sim.managers.shape import Shape
@@ -69,6 +69,17 @@ class Crew:
             raise _first(error) from None
         for slot in slots:
             self._admit(slot)
+        self._look()
+
+    async def start_again(self) -> None:
+        """Start all workers after a stop; those that do not start are tried again."""
+        try:
+            await self.start()
+        except Exception as error:
+            self._plan.log.exception("%s: its workers did not start again", self._plan.label)
+            for index in range(self.size):
+                self._count(f"worker {index} did not start again: {error}")
+                self._repair(self._replace(index))
 
     def _slot(self, index: int) -> Slot:
         slot: Slot = self._executor.slot(self._plan, self._owner, index)
@@ -116,7 +127,10 @@ class Crew:
         stopping = self._loop.create_task(slot.stop())
         self._stopping[stopping] = None
         stopping.add_done_callback(self._stopping.pop)
-        repair = self._loop.create_task(self._replace(slot.index, stopping))
+        self._repair(self._replace(slot.index, stopping))
+
+    def _repair(self, work: Coroutine[Any, Any, None]) -> None:
+        repair = self._loop.create_task(work)
         self._repairs[repair] = None
         repair.add_done_callback(self._repairs.pop)
 
@@ -126,9 +140,10 @@ class Crew:
         if self.state != OK or self.deaths.too_many(now):
             self._become(DEGRADED if self.slots else FAILED, f"{self._limit}; last, {reason}")
 
-    async def _replace(self, index: int, stopping: asyncio.Task[None]) -> None:
+    async def _replace(self, index: int, stopping: asyncio.Task[None] | None = None) -> None:
         """Start a new instance after a pause that doubles with each death in a row."""
-        await asyncio.shield(stopping)
+        if stopping is not None:
+            await asyncio.shield(stopping)
         while True:
             await asyncio.sleep(self.deaths.pause(self._loop.time()))
             slot = self._slot(index)

@@ -15,6 +15,7 @@ from edri_sim.managers.saying import ask
 from edri_sim.managers.shape import Shape
 from edri_sim.managers.slot import WorkerPlan
 from edri_sim.managers.stopping import stop_all
+from edri_sim.managers.succession import succeed
 from edri_sim.managers.worker import Component
 from edri_sim.routing.context import NodeContext
 from edri_sim.routing.health import DEGRADED, OK, PartHealth, worst
@@ -72,12 +73,12 @@ class RunningManager:
         cls = type(manager)
         self.label = f"{node.name}/{cls.__name__}"
         self._manager = manager
-        self._groups = [self._pool(name, pool, node) for name, pool in cls.pools().items()]
+        self.pools = [self._pool(name, pool, node) for name, pool in cls.pools().items()]
         specs = _handlers(cls, node)
         shape = Shape("method", 1, cls.concurrency, cls.queue, cls.overflow, cls.time_limit)
         plan = _plan(cls, lambda: manager, self.label, cls.concurrency, node)
-        self._groups.append(RunningPool(plan, shape, specs, self.label, node))
-        self._observers: list[RunningObserver] = [
+        self.pools.append(RunningPool(plan, shape, specs, self.label, node))
+        self.observers: list[RunningObserver] = [
             RunningObserver(getattr(manager, name), observed, f"{self.label}.{name}", node)
             for name, observed in cls.observer_table.resolve_at_start().items()
         ]
@@ -91,7 +92,7 @@ class RunningManager:
 
     @property
     def _all(self) -> list[RunningPool | RunningObserver]:
-        return [*self._groups, *self._observers]
+        return [*self.pools, *self.observers]
 
     @property
     def busy(self) -> bool:
@@ -102,13 +103,20 @@ class RunningManager:
         """Start the pools, then the manager, so that its ``start`` can use them."""
         started: list[RunningPool] = []
         try:
-            for group in self._groups:
+            for group in self.pools:
                 await group.start()
                 started.append(group)
         except BaseException:
             await stop_all(reversed(started))
             raise
-        for observer in self._observers:
+        for observer in self.observers:
+            observer.start()
+
+    async def succeed(self, old: RunningManager, patience: float) -> None:
+        """Start in the place of ``old``, between two of its events; see :mod:`edri_sim.managers.succession`."""
+        await succeed(self.pools, old.pools, patience)
+        await stop_all(old.observers)
+        for observer in self.observers:
             observer.start()
 
     def leave(self) -> None:
@@ -119,7 +127,7 @@ class RunningManager:
 
     async def health(self) -> PartHealth:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
-        pools = tuple(group.health() for group in self._groups)
+        pools = tuple(group.health() for group in self.pools)
         says = await ask(self._manager.health)
         state = worst([*(pool.state for pool in pools), OK if says == OK else DEGRADED])
         return PartHealth(self.label, state, says, pools)
@@ -131,7 +139,7 @@ class RunningManager:
 
     async def stop(self) -> None:
         """Stop the manager, then its pools."""
-        await stop_all([*self._observers, *reversed(self._groups)])
+        await stop_all([*self.observers, *reversed(self.pools)])
 
 
 def _handlers(cls: type[Component], node: NodeContext) -> dict[type[Any], HandlerSpec]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from edri_sim import trace
@@ -12,6 +13,7 @@ from edri_sim.envelope import WAITING, Envelope, Job
 from edri_sim.errors import DeadlineExceeded, HandlerError, NodeStopped, ProviderLost, Refused, RequestError
 from edri_sim.events import Notification
 from edri_sim.managers.crew import Crew
+from edri_sim.managers.holding import Hold
 from edri_sim.managers.overtime import Overtime, StillBusy
 from edri_sim.managers.serving import finish
 from edri_sim.managers.shape import Shape
@@ -51,6 +53,7 @@ class RunningPool:
         self._running: dict[Envelope, Job] = {}
         self._overtime = None if shape.time_limit is None else Overtime(shape.time_limit, node.loop, self._overdue)
         self._changed: asyncio.Future[None] | None = None
+        self._hold: Hold | None = None
 
     # Life
 
@@ -63,6 +66,10 @@ class RunningPool:
         """Lead the events of all handlers here."""
         for cls in self._classes:
             self._router.table.subscribe(cls, self.mailbox, self._owner)
+
+    def unsubscribe(self) -> None:
+        """Lead nothing more here."""
+        self._router.table.unsubscribe(self.mailbox)
 
     @property
     def busy(self) -> bool:
@@ -99,7 +106,7 @@ class RunningPool:
 
     async def stop(self) -> None:
         """Unsubscribe, give up what is queued, cancel what runs, and stop all instances."""
-        self._router.table.unsubscribe(self.mailbox)
+        self.unsubscribe()
         await self.crew.cease()
         if self._overtime is not None:
             self._overtime.stop()
@@ -122,7 +129,7 @@ class RunningPool:
         mailbox, running, idle, label = self.mailbox, self._running, self._idle, self.label
         queue, record, overtime = mailbox.queue, self._record, self._overtime
         try:
-            for _ in range(STARTS_PER_TURN):
+            for _ in range(STARTS_PER_TURN if self._hold is None else self._hold.advance()):
                 if not queue or not idle:
                     break
                 envelope = queue.popleft()
@@ -140,7 +147,7 @@ class RunningPool:
     def _go_on(self) -> None:
         """Start more if there is more, and nobody has said so yet."""
         mailbox = self.mailbox
-        if mailbox.queue and self._idle and not mailbox.awake:
+        if mailbox.queue and self._idle and not mailbox.awake and (self._hold is None or self._hold.urgent()):
             mailbox.awake = True
             self.wake()
 
@@ -211,16 +218,62 @@ class RunningPool:
         text = error.remote_traceback if isinstance(error, HandlerError) else str(error)
         self._plan.log.error("%s failed on %s:\n%s", self.label, envelope.type.name, text, extra=fields)
 
+    # A change of the guard
+
+    def hold(self, labels: Collection[str]) -> None:
+        """From now on, begin only what handlers of pools with these labels wait for; see :meth:`let_go`."""
+        self._hold = Hold(self.mailbox, labels)
+
+    def let_go(self) -> None:
+        """Begin everything again."""
+        self._hold = None
+        self._go_on()
+
+    @property
+    def works(self) -> bool:
+        """Whether a handler runs."""
+        return bool(self._running)
+
+    async def idle(self) -> None:
+        """Return when no handler runs."""
+        while self._running:
+            await self._change()
+
+    def give_up_all(self, reason: str) -> None:
+        """Cancel what runs, and fail it."""
+        for job in list(self._running.values()):
+            self._give_up(job, reason, ProviderLost)
+
+    async def rest(self) -> None:
+        """Stop all instances."""
+        await self.crew.cease()
+        self._idle.clear()
+        await self.crew.stop()
+
+    def distance(self, cls: type[Any]) -> float:
+        """How far the nearest class that is handled here is from ``cls`` among its bases; infinity: none is."""
+        return min((cls.__mro__.index(base) for base in self._classes if issubclass(cls, base)), default=math.inf)
+
+    def disown(self, envelope: Envelope, reason: str) -> None:
+        """What waited here has no place here any more: another may provide the request; a notification is given up."""
+        if envelope.reply_to is not None:
+            self._router.replace(envelope)
+        else:
+            self._router.dead_letter(envelope, reason, self.label)
+
     # What takes too long
 
     def _overdue(self, job: Job) -> None:
         """The handler has had all the time that the pool gives it."""
+        self._give_up(job, f"its handler did not end within {self._shape.time_limit:g} s", DeadlineExceeded)
+
+    def _give_up(self, job: Job, reason: str, error: type[RequestError]) -> None:
         envelope = job.envelope
-        job.reason = f"its handler did not end within {self._shape.time_limit:g} s"
+        job.reason = reason
         self._cancel(job)
         if envelope.reply_to is not None:
-            self._router.fail(envelope, DeadlineExceeded(f"{envelope.subject}: {job.reason} at {self.label}"))
-            self._router.dead_letter(envelope, job.reason, self.label)
+            self._router.fail(envelope, error(f"{envelope.subject}: {reason} at {self.label}"))
+            self._router.dead_letter(envelope, reason, self.label)
 
     def _cancel(self, job: Job) -> None:
         """Cancel a job, and name it if it goes on; a process that goes on is killed, which is told anyway."""

@@ -54,7 +54,7 @@ def test_a_killed_worker_is_a_typed_error_within_the_deadline() -> None:
 
     async def main() -> None:
         async with Node("solo", pool_of(Held, "process"), pool_of(Tracker, "process"), lambda: gate, **quick()) as node:
-            pool = node._running[0]._groups[0]  # type: ignore[attr-defined]
+            pool = node._running[0].pools[0]  # type: ignore[attr-defined]
             asked = asyncio.ensure_future(node.request(Ask("x"), timeout=20))
             await until(lambda: gate.waiting)
             (slot,) = pool.crew.slots

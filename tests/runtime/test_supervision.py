@@ -225,7 +225,7 @@ def test_what_waits_at_a_pool_that_fails_goes_to_another_provider(world: World) 
             assert await held == "held"
             with pytest.raises(ProviderLost):
                 await breaks
-            running = spare().run_on(node._running[0]._groups[0]._node)  # type: ignore[attr-defined]
+            running = spare().run_on(node._running[0].pools[0]._node)  # type: ignore[attr-defined]
             await running.start()
             node._running.append(running)
             assert await asyncio.gather(*queued) == [f"spare {n}" for n in range(4)]
@@ -265,7 +265,7 @@ def test_the_bounds_of_a_pool_hold_after_restarts(world: World) -> None:
     async def main() -> None:
         crew = pool_of(Counting, size=2, concurrency=2, queue=3, restarts=100)
         async with Node("solo", crew, **quick()) as node:
-            pool = node._running[0]._groups[0]  # type: ignore[attr-defined]
+            pool = node._running[0].pools[0]  # type: ignore[attr-defined]
             await break_it(node, 6)
             await until(lambda: len(pool.crew.slots) == 2)
             await asyncio.gather(*[node.request(Break(str(n)), timeout=20) for n in range(40)])
@@ -394,7 +394,7 @@ def test_an_exception_of_a_handler_kills_nobody(world: World) -> None:
             for _ in range(3):
                 with pytest.raises(HandlerError):
                     await node.request(Break(), timeout=20)
-            pool = node._running[0]._groups[0]  # type: ignore[attr-defined]
+            pool = node._running[0].pools[0]  # type: ignore[attr-defined]
             assert (pool.crew.state, pool.crew.restarts) == ("ok", 0)
 
     world.run(main)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from edri_sim.envelope import Origin, current
 from edri_sim.errors import DeclarationError, NodeStopped
-from edri_sim.events import registry
+from edri_sim.events import TypeTable, registry
 from edri_sim.host import Host, current_host
 from edri_sim.links.connector import Connector
 from edri_sim.links.outbox import DurableOutbox
@@ -50,17 +50,17 @@ class part:
     def __init__(self, make: Callable[..., Part], *args: Any, **kwargs: Any) -> None:
         if not callable(make):
             raise DeclarationError(f"part({make!r}): expected the class of a part, or a function that makes one")
-        self._make = make
+        self.make = make
         self._args = args
         self._kwargs = kwargs
 
     def __call__(self) -> Part:
         """A new part."""
-        return self._make(*self._args, **self._kwargs)
+        return self.make(*self._args, **self._kwargs)
 
     def __repr__(self) -> str:
         arguments = [repr(value) for value in self._args] + [f"{key}={value!r}" for key, value in self._kwargs.items()]
-        return f"part({', '.join([getattr(self._make, '__qualname__', repr(self._make)), *arguments])})"
+        return f"part({', '.join([getattr(self.make, '__qualname__', repr(self.make)), *arguments])})"
 
 
 class Node:
@@ -181,6 +181,11 @@ class Node:
             raise NodeStopped(f"node {self.name!r} was never started, so it has no trace")
         return self._host.trace
 
+    @property
+    def types(self) -> TypeTable:
+        """The event types that it knows. Raises NodeStopped if it does not run."""
+        return self._open_router().types
+
     async def __aenter__(self) -> Self:
         await self.start()
         assert self._host is not None
@@ -226,7 +231,7 @@ class Node:
             raise
         self._accepting = True
         self._started = asyncio.get_running_loop().time()
-        self._log.info("node %s runs", self.name)
+        self.log.info("node %s runs", self.name)
 
     async def _start_parts(self, host: Host, outbox: DurableOutbox | None) -> None:
         context = self._context(host, _incarnation(host) if outbox is None else outbox.incarnation)
@@ -254,7 +259,7 @@ class Node:
     def _context(self, host: Host, incarnation: int) -> NodeContext:
         loop = asyncio.get_running_loop()
         origin = Origin(self.name, incarnation)
-        log = self._log = NodeLog("node", self.name, host.now)
+        log = self.log = NodeLog("node", self.name, host.now)
         router = Router(origin, loop, registry.snapshot(), self._settings, host.trace, log.of("router"))
         port = NodePort(router, host.random(f"{self.name}/retry"), self._settings.request_timeout)
         own = copy_context()
@@ -295,10 +300,10 @@ class Node:
             async with asyncio.timeout(self._settings.drain_timeout):
                 await self._quiet()
         except TimeoutError:
-            self._log.warning("node %s did not drain in time", self.name)
+            self.log.warning("node %s did not drain in time", self.name)
         finally:
             await self._stop_parts()
-            self._log.info("node %s stopped", self.name)
+            self.log.info("node %s stopped", self.name)
 
     async def _quiet(self) -> None:
         """Wait until no part is busy: one part's last event may be another's next."""

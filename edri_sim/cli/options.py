@@ -37,6 +37,9 @@ Insecure = Annotated[
 Data = Annotated[str | None, typer.Option("--data", metavar="DIR", help="A folder for what must outlive the program.")]
 ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print each setting and where it came from, and exit.")]
 Level = Annotated[str, typer.Option("--log", metavar="LEVEL", help="debug, info, warning or error.")]
+Reload = Annotated[
+    bool, typer.Option("--reload", help="In development: put changed code in the place of what runs (extra 'reload').")
+]
 AsLifeline = Annotated[int | None, typer.Option("--lifeline", hidden=True)]
 
 

@@ -10,6 +10,8 @@ import typer
 
 from edri_sim.cli import logs, options
 from edri_sim.cli.shown import Shown, show_config
+from edri_sim.node import Node
+from edri_sim.realtime import reloading
 from edri_sim.realtime.launch import Ready, loop_factory, node_of, run_node, run_switch, switches_of
 from edri_sim.realtime.lifeline import Lifeline
 from edri_sim.realtime.loading import load_topology
@@ -58,7 +60,7 @@ def node(
     switches: options.Switches = None, token: options.Token = None, cert: options.Cert = None, key: options.Key = None,
     ca: options.CA = None, allow: options.Allow = None, insecure: options.Insecure = None, data: options.Data = None,
     config: options.Config = None, show: options.ShowConfig = False, as_json: AsJson = False,
-    log: options.Level = "info", lifeline: options.AsLifeline = None,
+    log: options.Level = "info", reload: options.Reload = False, lifeline: options.AsLifeline = None,
 ) -> None:  # fmt: skip
     """Run one node of a topology until Ctrl-C or SIGTERM, and then drain it.
 
@@ -68,12 +70,18 @@ def node(
         Settings, config, switches=options.joined(switches), token=token, tls_cert=cert, tls_key=key, tls_ca=ca,
         allow=allow, insecure=insecure, data=data,
     )  # fmt: skip
+    if reload:
+        reloading.check_installed()
     loaded = load_topology(topology)
     if show:
         show_config(_shown(loaded, name, settings), as_json=as_json)
         return
     logs.set_up(log, as_json=as_json)
-    _run(lambda ready: run_node(loaded, name, settings, ready=ready), lifeline)
+
+    def beside(running: Node) -> Coroutine[Any, Any, None]:
+        return reloading.Reloader(running, topology).watch()
+
+    _run(lambda ready: run_node(loaded, name, settings, ready=ready, beside=beside if reload else None), lifeline)
 
 
 def _shown(topology: Topology, name: str, settings: Settings) -> Shown:

@@ -16,6 +16,7 @@ from edri_sim.cli.shown import show_config
 from edri_sim.realtime.deployment import Deployment
 from edri_sim.realtime.fleet import Fleet
 from edri_sim.realtime.loading import load_topology
+from edri_sim.realtime.reloading import check_installed
 from edri_sim.settings import Settings
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
@@ -37,13 +38,15 @@ def up(
     topology: options.Target, only: Only = None, keep_going: KeepGoing = False, switches: options.Switches = None,
     token: options.Token = None, certs: Certs = None, allow: options.Allow = None, insecure: options.Insecure = None,
     data: options.Data = None, config: options.Config = None, show: options.ShowConfig = False,
-    as_json: AsJson = False, log: options.Level = "info",
+    as_json: AsJson = False, log: options.Level = "info", reload: options.Reload = False,
 ) -> None:  # fmt: skip
     """Run the switches and nodes of a topology on this machine until Ctrl-C or SIGTERM, and then drain them.
 
     Exits with 130 or 143 then, with 1 if one of them ends by itself, and with 2 on bad input.
     """
     logs.check(log)
+    if reload:
+        check_installed()
     shared: dict[str, Any] = {"token": token, "allow": allow, "insecure": insecure}
     settings = options.load(Settings, config, switches=options.joined(switches), data=data, **shared)
     deployment = Deployment(load_topology(topology), settings, only or (), certs)
@@ -52,7 +55,10 @@ def up(
         return
     given = {name: value for name, value in shared.items() if value is not None}
     common = _common(config, log)
-    plans = deployment.switch_plans(common, given), deployment.node_plans(topology, common, given)
+    plans = (
+        deployment.switch_plans(common, given),
+        deployment.node_plans(topology, (*common, "--reload") if reload else common, given),
+    )
     stream = _Stream([plan.name for group in plans for plan in group])
 
     async def run() -> int:

@@ -152,6 +152,8 @@ def _handlers(cls: type[Component], node: NodeContext) -> dict[type[Any], Handle
                 f"{cls.__qualname__}.{spec.name} handles an earlier definition of {entry.name}: "
                 f"define {cls.__qualname__} again (in a notebook, run its cell again)"
             )
+        if entry is not None:
+            node.router.types.resolve(spec.cls)  # It may be younger than the node, and other nodes send its name alone.
     return specs
 
 

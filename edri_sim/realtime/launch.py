@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -31,6 +31,8 @@ from edri_sim.settings import Settings, SwitchSettings, addresses
 from edri_sim.topology import NodeSpec, Topology, unknown
 
 Ready = Callable[[], None]
+Beside = Callable[[Node], Coroutine[Any, Any, None]]
+"""Does something for a running node until it is cancelled."""
 
 
 def _nothing() -> None:
@@ -60,8 +62,10 @@ async def serve(*nodes: Node) -> None:
 # Nodes
 
 
-async def run_node(topology: Topology, name: str, settings: Settings, *, ready: Ready = _nothing) -> None:
-    """Run one node of a topology as a program, and end as :func:`serve` does.
+async def run_node(
+    topology: Topology, name: str, settings: Settings, *, ready: Ready = _nothing, beside: Beside | None = None
+) -> None:
+    """Run one node of a topology as a program, and end as :func:`serve` does; ``beside`` runs as long as it.
 
     Its switches are those of ``settings``, or else where the topology says that they listen. ``ready`` is called once,
     when every one of them has taken the node. Raises SettingsError, DeclarationError, and what the node's start raises.
@@ -69,9 +73,11 @@ async def run_node(topology: Topology, name: str, settings: Settings, *, ready: 
     plan = NodePlan.of(topology, name, settings)
     joined = asyncio.Event()
     host = LocalHost(settings)
-    async with _until_terminated(host), plan.node(host, joined):
+    async with _until_terminated(host), plan.node(host, joined) as node:
         await joined.wait()
         ready()
+        if beside is not None:
+            await beside(node)
         await asyncio.get_running_loop().create_future()
 
 

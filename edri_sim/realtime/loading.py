@@ -47,10 +47,7 @@ def _import_file(text: str) -> ModuleType:
     path = Path(text).resolve()
     if not path.is_file():
         raise SettingsError(f"{text}: no such file")
-    folder, parts = path.parent, [path.stem]
-    while (folder / "__init__.py").is_file():
-        parts.insert(0, folder.name)
-        folder = folder.parent
+    folder, parts = _place(path)
     _put_first(folder)
     name = ".".join(parts)
     module = _import(name, text)
@@ -60,6 +57,21 @@ def _import_file(text: str) -> ModuleType:
             f"{text}: the name {name} belongs to another module, {found or 'a built-in one'}: rename it"
         )
     return module
+
+
+def _place(path: Path) -> tuple[Path, list[str]]:
+    """The folder from which a file is imported, and the names of its packages and its own."""
+    folder, parts = path.parent, [path.stem]
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return folder, parts
+
+
+def root_of(target: str) -> Path:
+    """The folder from which the module of ``target`` is imported; see :func:`load_topology`."""
+    where = target.rpartition(":")[0]
+    return _place(Path(where).resolve())[0] if where.endswith(".py") else Path.cwd()
 
 
 def _put_first(folder: Path) -> None:

@@ -119,23 +119,23 @@ class LoopSlot:
             self._ended(job, value, None)
             return
         if isinstance(error, WorkerBroken) and not job.cancelled:
-            self._break(job, error)
+            self.die(broken(error))
             return
         self._ended(job, None, handler_error(error))
         if isinstance(error, KeyboardInterrupt):
             # From a callback it ends the program as Ctrl-C does; a task that raised it would be reported as forgotten.
             asyncio.get_running_loop().call_soon(_raise, error)
 
-    def _break(self, job: Job, error: WorkerBroken) -> None:
-        """The worker is of no more use: what else it does goes on unheard until it heeds its cancellation."""
-        others = [(other, other.run) for other in self._owner.jobs_of(self) if other is not job]
+    def die(self, reason: str) -> None:
+        """The worker is of no more use: what it does goes on unheard until it heeds its cancellation."""
+        runs = [(job, job.run) for job in self._owner.jobs_of(self)]
         self._ended = _unheard
-        self._owner.lost(self, broken(error))
-        for other, task in others:
-            other.cancelled = True
+        self._owner.lost(self, reason)
+        for job, task in runs:
+            job.cancelled = True
             if task is None:
-                self._strands.cancel(other)
-            else:
+                self._strands.cancel(job)
+            elif task is not asyncio.current_task():
                 task.cancel()
 
     def cancel(self, job: Job) -> None:

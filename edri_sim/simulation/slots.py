@@ -14,6 +14,7 @@ from greenlet import greenlet
 from edri_sim.envelope import Job
 from edri_sim.errors import BadEvent, BadReply, CodecError, RequestError
 from edri_sim.managers.loop_slot import LoopSlot
+from edri_sim.managers.overtime import StillBusy
 from edri_sim.managers.slot import SlotOwner, WorkerPlan
 from edri_sim.managers.strands import Strands
 from edri_sim.service import Service
@@ -172,6 +173,17 @@ class ModelledProcessSlot(ModelledSlot):
             self._owner.ended(job, None, BadEvent(str(error)))
             return
         super().submit(job, extra + len(payload) * self._host.costs.byte)
+
+    def cancel(self, job: Job) -> None:
+        """See :class:`~edri_sim.managers.slot.Slot`; what goes on for ``kill_after`` seconds is killed."""
+        super().cancel(job)
+        if not job.done:
+            self._sim_loop.call_later(self._plan.settings.kill_after, StillBusy(job, self._kill), context=self._context)
+
+    def _kill(self, job: Job) -> None:
+        if job in self._owner.jobs_of(self):
+            self._worker = None  # A killed worker gets no call.
+            self.die("was killed by SIGKILL")
 
     def _through_codec(self, job: Job, value: Any, error: RequestError | None) -> None:
         """Tell the owner, with the reply through the codec, so that what cannot travel shows here."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, Request, Simulation, Worker, handles
+from edri_sim import Manager, Node, Request, Simulation, Topology, Worker, handles
 from edri_sim.errors import DeadlineExceeded, DeclarationError, HandlerError, NoRoute, ProviderLost, WorkerBroken
 from edri_sim.managers.deaths import Deaths
 from edri_sim.managers.pool import Pool
 from edri_sim.routing.health import HealthChanged
+from edri_sim.service import Service
 from tests.runtime.breakers import Blocked, Break, Brittle, Keep, Nap, PlainBrittle, Repeated, Sleep, Sleeper, Try
 from tests.runtime.cast import Ask, Gate, Letters
 from tests.worlds import World, pool_of, quick, records, until
@@ -312,20 +313,42 @@ def test_a_handler_has_its_time_limit_and_no_more(world: World, mode: str) -> No
     ]
 
 
-def test_a_process_that_hangs_is_killed_and_replaced_and_its_event_not_repeated(tmp_path: Path) -> None:
+def hang_in_a_process(world: World, worker: type[Worker]) -> None:
     letters = Letters()
 
     async def main() -> None:
-        crew = pool_of(Blocked, "process", time_limit=0.1)
+        crew = pool_of(worker, "process", time_limit=0.1)
         async with Node("solo", lambda: letters, crew, **quick(kill_after=0.1)) as node:
             with pytest.raises(DeadlineExceeded):
-                await node.request(Sleep(1_000), timeout=20)
+                await node.request(Sleep(1_000, deaf=True), timeout=20)
             assert await node.request(Break("well"), timeout=20) == "well"
 
     with records() as kept:
-        REAL.run(main)
+        world.run(main)
     assert "was killed by SIGKILL" in kept.at("ERROR")[0].getMessage()
     assert len(letters.list) == 1
+
+
+def test_a_process_that_heeds_no_cancellation_is_killed_and_replaced_and_its_event_not_repeated(world: World) -> None:
+    hang_in_a_process(world, Sleeper)
+
+
+def test_a_process_that_blocks_is_killed_too() -> None:
+    hang_in_a_process(REAL, Blocked)
+
+
+def test_a_modelled_process_is_killed_while_it_computes() -> None:
+    async def main() -> float:
+        async with Node("solo", pool_of(Sleeper, "process"), **quick(kill_after=2.0)) as node:
+            with pytest.raises(DeadlineExceeded):
+                await node.request(Break("slow"), timeout=1)
+            await asyncio.sleep(2.5)
+            pool = (await node.health()).parts[0].pools[0]
+            assert (pool.workers, pool.restarts, pool.running) == (1, 1, 0)
+            return asyncio.get_running_loop().time()
+
+    with Simulation(Topology("slow"), service={Break: Service(cpu=100)}) as simulation:
+        assert simulation.run(main()) == pytest.approx(3.5)
 
 
 def test_a_thread_that_goes_on_is_named_and_takes_nothing_else_meanwhile() -> None:

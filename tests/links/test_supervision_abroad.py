@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edri_sim import Worker, handles
+from edri_sim import DeadLetter, Manager, Notification, Simulation, Topology, Worker, event, handles, part
 from edri_sim.errors import NoRoute, ProviderLost
+from edri_sim.faults import Kill
 from tests.links.cluster import Cluster, connector_of
 from tests.runtime.breakers import Break, Brittle, Keep, Repeated
 from tests.runtime.cast import Ask, Gate
@@ -88,3 +89,56 @@ def test_an_event_that_is_kept_until_handled_survives_the_death_of_a_worker(
     (once,) = seen
     assert (once.count, once.redelivered, once.event_id.partition("/")[0]) == (2, True, "a")
     assert (tmp_path / "always").read_text(encoding="utf-8") == "3"
+
+
+@event(name="abroad.Deadly", ack="handled")
+class Deadly(Notification):
+    """What takes its whole node along: no life ends its handler."""
+
+
+class Victim(Manager):
+    def __init__(self, simulation: list[Simulation], heard: list[tuple[float, bool]]) -> None:
+        self._simulation = simulation
+        self._heard = heard
+
+    @handles
+    async def deadly(self, event: Deadly) -> None:
+        self._heard.append((self._simulation[0].now, self.delivery.redelivered))
+        await asyncio.Event().wait()
+
+
+class Coroner(Manager):
+    def __init__(self, reasons: list[str]) -> None:
+        self._reasons = reasons
+
+    @handles
+    async def letter(self, event: DeadLetter) -> None:
+        self._reasons.append(event.reason)
+
+
+@pytest.mark.parametrize("restarts_of_the_sender", [[], [330.0]])
+def test_an_event_that_kills_its_node_comes_once_to_each_life_that_begins_within_the_retention(
+    restarts_of_the_sender: list[float],
+) -> None:
+    here: list[Simulation] = []
+    heard: list[tuple[float, bool]] = []
+    reasons: list[str] = []
+    topology = Topology("deadly")
+    topology.switch("hub")
+    topology.node("a", part(Coroner, reasons), switch="hub", durable=True)
+    topology.node("b", part(Victim, here, heard), switch="hub")
+    kills = [Kill("b", at=float(when), restart_after=1) for when in range(60, 900, 60)]
+    kills += [Kill("a", at=when, restart_after=1) for when in restarts_of_the_sender]
+
+    async def main(simulation: Simulation) -> None:
+        await simulation.node("a").subscribed(Deadly)
+        await asyncio.sleep(5 - simulation.now)
+        await simulation.node("a").notify(Deadly())
+        await asyncio.sleep(1_000 - simulation.now)
+
+    with Simulation(topology, seed=7, faults=kills) as simulation:
+        here.append(simulation)
+        simulation.run(main(simulation))
+    assert [int(when) // 60 for when, _ in heard] == list(range(11))  # At 5 s, after 61 s, ..., after 601 s.
+    assert [again for _, again in heard] == [False, *[True] * 10]
+    assert reasons == ["given up for b: retention"]

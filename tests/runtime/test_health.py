@@ -16,7 +16,7 @@ from edri_sim.errors import DeadlineExceeded, NodeStopped, ProviderLost
 from edri_sim.managers import saying
 from edri_sim.realtime import memory
 from edri_sim.routing.health import DEGRADED, FAILED, OK, STOPPING, Health, worst
-from tests.links.cluster import Cluster
+from tests.links.cluster import Cluster, connector_of
 from tests.runtime.breakers import Break, Brittle, Sleep, Sleeper
 from tests.runtime.cast import Ask, Ear, Gate, Told
 from tests.worlds import World, pool_of, quick, until
@@ -135,7 +135,7 @@ def test_a_manager_that_gives_no_answer_is_not_awaited_for_long(world: World, mo
             assert {part.says for part in health.parts} == {"unhealthy: its health() gave no answer within 0.05 s"}
             return loop.time() - began
 
-    assert world.run(main) < 0.2
+    assert world.run(main) < (0.1 if world.simulated else 5)  # All are asked at once; a real machine may be busy.
 
 
 def test_it_goes_into_json_and_comes_back(world: World) -> None:
@@ -184,6 +184,13 @@ def test_a_connector_shows_its_lines_and_what_it_holds_for_others(world: World) 
             (peer,) = (await a.health()).parts[0].peers
             assert (peer.node, peer.reachable, peer.waiting, peer.kept) == ("b", True, 0, 0)
             assert (await b.health()).state == OK
+            await cluster.switches[0].stop()
+            await until(lambda: not connector_of(a).exchange.peers["b"].reachable)
+            await a.notify(Told(2))
+            health = await a.health()
+            assert (health.state, [link.up for link in health.parts[0].links]) == (FAILED, [False])
+            (peer,) = health.parts[0].peers
+            assert (peer.reachable, peer.waiting, peer.size > 0) == (False, 1, True)
 
     world.run(main)
 

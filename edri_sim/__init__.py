@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edri_sim import faults as faults
     from edri_sim import scheduling as scheduling
     from edri_sim import service as service
+    from edri_sim import storing as storing
     from edri_sim import supervision as supervision
     from edri_sim.errors import EdriError as EdriError
     from edri_sim.events import Notification as Notification
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from edri_sim.scheduling.scheduler import Scheduler as Scheduler
     from edri_sim.settings import Settings as Settings
     from edri_sim.simulation.simulate import Simulation as Simulation
+    from edri_sim.storing.store import Store as Store
     from edri_sim.topology import Topology as Topology
 
 _HOME = {
@@ -61,6 +63,7 @@ _HOME = {
     "Scheduler": "edri_sim.scheduling.scheduler",
     "Settings": "edri_sim.settings",
     "Simulation": "edri_sim.simulation.simulate",
+    "Store": "edri_sim.storing.store",
     "Switch": "edri_sim.links.switch",
     "Topology": "edri_sim.topology",
     "Tunnel": "edri_sim.events",
@@ -74,7 +77,7 @@ _HOME = {
     "sleep": "edri_sim.managers.blocking",
 }
 
-_MODULES = ("errors", "faults", "scheduling", "service", "supervision")
+_MODULES = ("errors", "faults", "scheduling", "service", "storing", "supervision")
 
 __all__ = [*_HOME, *_MODULES]  # one table says where each name lives, and it is the list too
 

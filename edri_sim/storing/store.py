@@ -40,7 +40,7 @@ LARGEST_VALUE = 512 * 1024
 
 
 class Store(Manager):
-    """Keeps values by key: ``Node("shelf", Store)``, or with arguments ``part(Store, storage="store")``.
+    """Keeps values by key: ``Node("shelf", Store)``, or with arguments ``part(Store, storage="values")``.
 
     It is driven by the events of :mod:`edri_sim.storing`, from any node; ``Store.of(node)`` sends them for one. A
     topology has one store. With ``storage``, the name of a storage of its host, what it holds outlives the program;
@@ -72,7 +72,12 @@ class Store(Manager):
         return StoreClient(node, timeout)
 
     def run_on(self, context: NodeContext) -> RunningManager:
-        """See :class:`~edri_sim.routing.context.Part`."""
+        """See :class:`~edri_sim.routing.context.Part`. Raises DeclarationError for a storage of the node's own name."""
+        if self._storage == context.name:
+            raise DeclarationError(
+                f"Store(storage={self._storage!r}): under its own name a durable node keeps what it publishes: choose "
+                "another, such as 'values'"
+            )
         self._node = context
         return RunningStore(self, context)
 

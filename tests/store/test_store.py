@@ -277,6 +277,7 @@ def test_a_node_that_stops_makes_the_writes_that_it_has_taken(world: World, tmp_
 def test_a_write_whose_requester_has_gone_before_its_turn_is_not_made() -> None:
     async def main() -> None:
         node = simulation.node("shelf")
+        assert await node.request(Get("a")) is None, "it has started"
         first = asyncio.ensure_future(node.request(Set("a", pack(1))))
         await asyncio.sleep(0.5)
         second = asyncio.ensure_future(node.request(Delete("a")))

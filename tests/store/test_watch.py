@@ -128,11 +128,12 @@ def test_who_is_slow_to_listen_holds_the_writers_up_and_misses_nothing(
 
 
 def test_a_node_that_stops_tells_of_all_changes_first(world: World) -> None:
-    listener = Listener()
+    slow = Slow()
 
     async def main() -> None:
-        async with solo(lambda: listener) as node:
+        async with solo(lambda: slow) as node:
             await asyncio.gather(*[Store.of(node).set("a", number) for number in range(50)])
+            asyncio.get_running_loop().call_later(0.02, slow.go_on.set)
 
     world.run(main)
-    assert len(listener.heard) == 50
+    assert len(slow.heard) == 50

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from edri_sim import Manager, Notification, Request, RequestError, Store, event, handles
+from edri_sim import Manager, Notification, Request, Store, event, handles
+from edri_sim.errors import RequestError
 from edri_sim.errors import Refused
 
 URL = "rates.example/today"

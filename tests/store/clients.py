@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from edri_sim import RequestError
-from edri_sim.errors import HostDown
+from edri_sim.errors import HostDown, RequestError
 from edri_sim.storing import (
     CompareAndSet,
     Counted,

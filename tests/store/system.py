@@ -34,18 +34,19 @@ def draw(source: random.Random) -> list[Fault]:
     later = source.uniform(2.4, 3.4)
     death, other = source.choice([Kill, Crash]), source.choice([Kill, Crash])
     line = source.choice(["a", "b", "store"])
+    others: list[Fault] = [
+        ConnectionReset("b", "hub", at=source.uniform(1.0, 3.5)),
+        Pause("b", at=source.uniform(1.0, 3.0), duration=source.uniform(0.1, 0.5)),
+        Kill("hub", at=source.uniform(1.0, 3.0), restart_after=0.2),
+    ]
     return [
         OneWay("store", "hub", at=at, duration=source.uniform(0.2, 0.6)),
         death("store", at=at + source.uniform(0.05, 0.15), restart_after=source.uniform(0.1, 0.6)),
         other("store", at=later, restart_after=source.uniform(0.1, 0.6)),
         source.choice([Kill, Crash])("a", at=source.uniform(0.8, 3.4), restart_after=source.uniform(0.1, 1.0)),
         source.choice([Outage, OneWay])(line, "hub", at=source.uniform(1.6, 3.0), duration=source.uniform(0.2, 0.8)),
-        source.choice([
-            ConnectionReset("b", "hub", at=source.uniform(1.0, 3.5)),
-            Pause("b", at=source.uniform(1.0, 3.0), duration=source.uniform(0.1, 0.5)),
-            Kill("hub", at=source.uniform(1.0, 3.0), restart_after=0.2),
-        ]),
-    ]  # fmt: skip
+        source.choice(others),
+    ]
 
 
 class Model:

@@ -9,7 +9,7 @@ import pytest
 
 from edri_sim import Simulation, Store, Topology, part
 from edri_sim.errors import StorageError, request_error
-from edri_sim.faults import Kill, OneWay
+from edri_sim.faults import Fault, Kill, OneWay
 from edri_sim.service import Costs
 from edri_sim.storing import (
     Counted,
@@ -41,7 +41,7 @@ def shelf_and_client(commit: float = 0.0) -> Topology:
 
 
 # The answer does not get through, and then the store dies: the request is sent to its next life.
-ANSWER_LOST = [OneWay("shelf", "hub", at=1.0, duration=1.0), Kill("shelf", at=1.5, restart_after=0.5)]
+ANSWER_LOST: list[Fault] = [OneWay("shelf", "hub", at=1.0, duration=1.0), Kill("shelf", at=1.5, restart_after=0.5)]
 
 
 async def counted_twice(simulation: Simulation) -> list[Counted]:

@@ -18,6 +18,7 @@ from edri_sim.storing.events import (
     Page,
     Set,
     SetIfAbsent,
+    Watch,
 )
 from edri_sim.storing.refusals import (
     BadArgument,
@@ -27,11 +28,14 @@ from edri_sim.storing.refusals import (
     StoreError,
     StoreFull,
     StoreUnavailable,
+    TooManyWatches,
     ValueTooLarge,
     VersionConflict,
+    WatchEnded,
 )
 from edri_sim.storing.store import Store
 from edri_sim.storing.values import pack, unpack
+from edri_sim.storing.watching import Update, Updates
 
 __all__ = [
     "BadArgument",
@@ -56,8 +60,13 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreUnavailable",
+    "TooManyWatches",
+    "Update",
+    "Updates",
     "ValueTooLarge",
     "VersionConflict",
+    "Watch",
+    "WatchEnded",
     "pack",
     "unpack",
 ]

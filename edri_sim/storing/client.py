@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
-from edri_sim.errors import CodecError
 from edri_sim.storing.events import (
     CompareAndSet,
     Counted,
@@ -20,7 +19,7 @@ from edri_sim.storing.events import (
     SetIfAbsent,
 )
 from edri_sim.storing.refusals import VersionConflict
-from edri_sim.storing.values import pack, unpack
+from edri_sim.storing.values import pack, read
 
 if TYPE_CHECKING:
     from edri_sim.events import Request
@@ -177,8 +176,4 @@ class StoreClient:
 
 
 def _item(entry: Entry, type: Any) -> Item[Any]:  # noqa: A002
-    try:
-        value = unpack(entry.value, type)
-    except CodecError as error:
-        raise CodecError(f"key {entry.key!r}, version {entry.version}: {error}") from error
-    return Item(entry.key, value, entry.version, entry.expires)
+    return Item(entry.key, read(entry.key, entry.version, entry.value, type), entry.version, entry.expires)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from edri_sim.events import Notification, Request, event
+from edri_sim.events import Notification, Request, Tunnel, event
 
 Cause = Literal["set", "deleted", "expired"]
 """Why a key changed."""
@@ -137,3 +137,18 @@ class Opened(Notification):
 
     node: str
     revision: int
+
+
+@event(name="store.Watch")
+class Watch(Tunnel[None, Changed]):
+    """Follow the keys that begin with ``prefix``: first what each of them has, then each change that is committed.
+
+    What there is at first is of one instant, and comes as changes with the cause ``"set"``, in the order of keys. A
+    watcher that keeps up misses no change after that; docs/store.md says what becomes of one that does not.
+
+    Raises:
+        BadArgument, TooManyWatches, StoreUnavailable: in place of the first item.
+        WatchEnded: the node of the store stops.
+    """
+
+    prefix: str = ""

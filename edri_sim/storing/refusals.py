@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edri_sim.errors import Refused
+from edri_sim.errors import BadEvent, Refused
 
 
 class StoreError(Refused):
@@ -11,8 +11,11 @@ class StoreError(Refused):
     code = "store"
 
 
-class BadArgument(StoreError):
-    """A key, a value, a time to live or a limit is not what it may be; the message names it and what is expected."""
+class BadArgument(StoreError, BadEvent):
+    """A key, a value, a time to live or a limit is not what it may be; the message names it and what is expected.
+
+    It is a BadEvent, which is what a request of the wrong types is before it leaves for another node.
+    """
 
     code = "store.bad_argument"
 
@@ -65,3 +68,15 @@ class OutcomeUnknown(StoreError):
     """A write was repeated so late that the store has forgotten whether it made it before; it is not made now."""
 
     code = "store.outcome_unknown"
+
+
+class WatchEnded(StoreError):
+    """A watch is over, because the node of the store stops: watch again, and take what there is then."""
+
+    code = "store.watch_ended"
+
+
+class TooManyWatches(StoreError):
+    """The store serves as many watches as it can; the message names how many."""
+
+    code = "store.too_many_watches"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar, overload
 
 from edri_sim.errors import DeclarationError
 from edri_sim.managers.manager import Manager, RunningManager
 from edri_sim.managers.worker import handles
 from edri_sim.names import check_name
 from edri_sim.routing.context import NodeContext
+from edri_sim.routing.tunnel import TunnelEnd
 from edri_sim.storing.announcer import Announcer
 from edri_sim.storing.checks import check
 from edri_sim.storing.client import Requester, StoreClient
 from edri_sim.storing.contents import Contents, Record, datetime_of
 from edri_sim.storing.events import (
+    Changed,
     CompareAndSet,
     Counted,
     Delete,
@@ -27,11 +30,15 @@ from edri_sim.storing.events import (
     Page,
     Set,
     SetIfAbsent,
+    Watch,
 )
 from edri_sim.storing.journal import Journal, Memory, Stored
 from edri_sim.storing.outcomes import Outcomes
+from edri_sim.storing.watching import MOST, Opener, Updates, Watches, Watching, watch
 from edri_sim.storing.writer import Writer
 from edri_sim.storing.writes import Write
+
+T = TypeVar("T")
 
 PAGE_BYTES = 256 * 1024
 """Bytes of keys and values after which a page ends: it has to fit into a frame, also with one value more."""
@@ -49,6 +56,9 @@ class Store(Manager):
 
     Linearizable, each write made once, and read only once it is committed: docs/store.md says what that is worth.
     """
+
+    concurrency: ClassVar[int] = 2 * MOST
+    """Each open watch is in a handler: as many requests again can be."""
 
     def __init__(
         self, *, storage: str | None = None, max_value: int = 64 * 1024, max_total: int = 256 * 1024 * 1024
@@ -71,6 +81,30 @@ class Store(Manager):
         """
         return StoreClient(node, timeout)
 
+    @overload
+    @staticmethod
+    def watch(
+        node: Opener, prefix: str = "", *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Updates[Any]]: ...
+
+    @overload
+    @staticmethod
+    def watch(
+        node: Opener, prefix: str, type: type[T], *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Updates[T]]: ...
+
+    @staticmethod
+    def watch(
+        node: Opener, prefix: str = "", type: Any = None, *, timeout: float | None = None  # noqa: A002
+    ) -> AbstractAsyncContextManager[Updates[Any]]:  # fmt: skip
+        """``async with Store.watch(node, "config/", Limits) as updates``: follow keys; see :class:`Watch`.
+
+        Iterate over ``updates``: first what each key under ``prefix`` has, then its changes. ``timeout`` is in seconds,
+        for the opening alone. Raises what ``node.open`` raises, a CodecError for a value that is no ``type``, and,
+        while one iterates, a StoreError: WatchEnded when the store's node stops.
+        """
+        return watch(node, prefix, type, timeout)
+
     def run_on(self, context: NodeContext) -> RunningManager:
         """See :class:`~edri_sim.routing.context.Part`. Raises DeclarationError for a storage of the node's own name."""
         if self._storage == context.name:
@@ -90,7 +124,8 @@ class Store(Manager):
         self._writer = Writer(
             self._contents, Outcomes(), journal, host, log, most=self._max_total, hold_back=self.announcer.room
         )
-        self._writer.listeners.append(self.announcer.announce)
+        self.watches = Watches()
+        self._writer.listeners += [self.announcer.announce, self.watches.tell]
         await self._writer.open()
         self._closing.push_async_callback(self._writer.close)
         self._closing.push_async_callback(self.announcer.close)
@@ -130,9 +165,21 @@ class Store(Manager):
     async def list_entries(self, event: ListEntries) -> Page:
         """See :class:`~edri_sim.storing.ListEntries`."""
         check(event, self._max_value)
+        await self._swept()
+        return self._page(event)
+
+    @handles
+    async def follow(self, event: Watch, tunnel: TunnelEnd[Changed, None]) -> None:
+        """See :class:`~edri_sim.storing.Watch`."""
+        check(event, self._max_value)
+        await self._swept()
+        there = (_news(key, record) for key, record in self._contents.after(event.prefix, ""))
+        await self.watches.serve(Watching(event.prefix, there), tunnel)
+
+    async def _swept(self) -> None:
+        """Return when nothing is there whose time has passed."""
         while self._contents.due(self._writer.now):
             await self._writer.sweep()
-        return self._page(event)
 
     def _expired(self, record: Record) -> bool:
         """Whether its time has passed: nobody is told before its removal is committed, for the clock may go back."""
@@ -194,6 +241,11 @@ class RunningStore(RunningManager):
         super().__init__(store, node)
         self._store = store
 
+    def leave(self) -> None:
+        """See :class:`~edri_sim.routing.context.RunningPart`: a watch never ends by itself."""
+        super().leave()
+        self._store.watches.end()
+
     @property
     def busy(self) -> bool:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
@@ -206,4 +258,12 @@ class RunningStore(RunningManager):
 
 
 def _entry(key: str, record: Record) -> Entry:
-    return Entry(key, record.value, record.version, None if record.expires is None else datetime_of(record.expires))
+    return Entry(key, record.value, record.version, _time(record.expires))
+
+
+def _news(key: str, record: Record) -> Changed:
+    return Changed(key, record.version, record.value, "set", _time(record.expires))
+
+
+def _time(expires: int | None) -> datetime | None:
+    return None if expires is None else datetime_of(expires)

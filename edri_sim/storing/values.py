@@ -59,6 +59,14 @@ def unpack(data: bytes, type: Any = None) -> Any:  # noqa: A002
         raise CodecError(f"a value of {len(data)} bytes cannot be read: {error}") from error
 
 
+def read(key: str, version: int, data: bytes, type: Any) -> Any:  # noqa: A002
+    """What a key has, as :func:`unpack` gives it. Raises CodecError, which names the key and its version."""
+    try:
+        return unpack(data, type)
+    except CodecError as error:
+        raise CodecError(f"key {key!r}, version {version}: {error}") from error
+
+
 def well_formed(data: bytes) -> bool:
     """Whether these are the bytes of one value, and nothing more."""
     try:

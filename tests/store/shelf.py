@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -34,6 +35,29 @@ class Listener(Manager):
     @handles
     async def on_opened(self, event: Opened) -> None:
         self.opened.append(event)
+
+
+class Copy(Manager):
+    """Has a copy of what is stored under a prefix, by a watch."""
+
+    def __init__(self, prefix: str) -> None:
+        self.held: dict[str, tuple[Any, int]] = {}
+        self._prefix = prefix
+
+    async def start(self) -> None:
+        self.held.clear()
+        self._task = asyncio.get_running_loop().create_task(self._follow())
+
+    async def stop(self) -> None:
+        self._task.cancel()
+
+    async def _follow(self) -> None:
+        async with Store.watch(self, self._prefix) as updates:
+            async for update in updates:
+                _, before = self.held.pop(update.key, (None, 0))
+                assert update.version > before
+                if update.cause == "set":
+                    self.held[update.key] = (update.value, update.version)
 
 
 @asynccontextmanager

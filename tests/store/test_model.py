@@ -24,7 +24,7 @@ from edri_sim.storing import (
     pack,
     unpack,
 )
-from tests.store.shelf import Listener
+from tests.store.shelf import Copy, Listener
 from tests.worlds import turns
 
 KEYS = st.sampled_from(["a", "a/b", "a/c", "b", "é", "\U0001f600"])
@@ -50,8 +50,9 @@ class Model(RuleBasedStateMachine):
         self.revision = 0
         self.news: list[tuple[str, int, Any]] = []
         self.listener = Listener()
+        self.copy = Copy("a")
         topology = Topology("model")
-        topology.node("shelf", part(Store, storage=self.storage), lambda: self.listener)
+        topology.node("shelf", part(Store, storage=self.storage), lambda: self.listener, lambda: self.copy)
         self.simulation = Simulation(topology)
         self.node = self.simulation.node("shelf")
 
@@ -175,6 +176,11 @@ class Model(RuleBasedStateMachine):
     def all_changes_are_heard(self) -> None:
         self.simulation.run(self._settled())
         assert [(change.key, change.version, _value(change)) for change in self.listener.heard] == self.news
+
+    @invariant()
+    def who_watches_has_what_there_is(self) -> None:
+        kept = {key: (kept.value, kept.version) for key, kept in self.kept.items() if key.startswith("a")}
+        assert self.copy.held == kept
 
     async def _settled(self) -> None:
         await self.node.request(ListEntries())  # What is due at this very instant goes before it.

@@ -23,6 +23,7 @@ SECTIONS = {
     "00-start-here.ipynb": ["The one idea", "A first run", "The map", "How to run them"],
     "01-hello-events.ipynb": ["Declare an event", "What cannot travel", "When something goes wrong", "The trace"],
     "02-managers-and-workers.ipynb": ["Three modes", "Measured", "Simulated", "When the queue is full"],
+    "05-scheduler-and-store.ipynb": ["A year", "the clock jumps", "A lost update", "Compare, and set", "Watch"],
     "06-many-routers.ipynb": ["Three nodes", "Interest", "share the work", "Local first", "Two switches"],
     "07-an-outage.ipynb": ["A cut link", "The switch dies", "exactly once", "The receiver dies", "The sender dies"],
     "10-deploy-it.ipynb": ["in simulated time", "Three commands", "each machine", "refused", "a setting comes from"],
@@ -277,6 +278,23 @@ WRONG: dict[str, list[tuple[str, str, str]]] = {
         ("exercise-2", "at_most = 4", "For how long does each job hold the lock"),
         ("exercise-3", "policy, length = drop_newest, 20", "s old when it was shown"),
         ("exercise-3", "policy, length = drop_oldest, 20", "s old when it was shown"),
+    ],
+    "05-scheduler-and-store.ipynb": [
+        ("exercise-1", "times = 24", "24 is any other day"),
+        ("exercise-1", "times = 23", "you say 23"),
+        ("exercise-2", "async def enter(store, name):\n    await store.set('guests', name)", "there is 'south 14'"),
+        (
+            "exercise-2",
+            "async def enter(store, name):\n"
+            "    names = await store.get('guests') or []\n    await store.set('guests', [*names, name])",
+            "are in the list. What if both doors read",
+        ),
+        (
+            "exercise-2",
+            "async def enter(store, name):\n"
+            "    await store.update('guests', lambda names: [*(names or []), name, name], list[str])",
+            "is in the list more than once",
+        ),
     ],
     "06-many-routers.ipynb": [
         ("exercise-1", "each = 30", "would be a notification"),

@@ -23,6 +23,7 @@ SECTIONS = {
     "00-start-here.ipynb": ["The one idea", "A first run", "The map", "How to run them"],
     "01-hello-events.ipynb": ["Declare an event", "What cannot travel", "When something goes wrong", "The trace"],
     "02-managers-and-workers.ipynb": ["Three modes", "Measured", "Simulated", "When the queue is full"],
+    "04-tunnels.ipynb": ["Declare a tunnel", "end your half", "A slow reader", "break off", "with the line cut"],
     "05-scheduler-and-store.ipynb": ["A year", "the clock jumps", "A lost update", "Compare, and set", "Watch"],
     "06-many-routers.ipynb": ["Three nodes", "Interest", "share the work", "Local first", "Two switches"],
     "07-an-outage.ipynb": ["A cut link", "The switch dies", "exactly once", "The receiver dies", "The sender dies"],
@@ -224,6 +225,12 @@ def test_the_stored_checks_say_that_nothing_is_done_yet(path: Path) -> None:
     assert [words(cell) for cell in checks if not words(cell).startswith("Not done yet: ")] == []
 
 
+def sorter(*lines: str) -> str:
+    """A manager whose handler of Sort has these lines."""
+    head = "@handles\n    async def sort(self, event: Sort, tunnel: TunnelEnd[int, int]) -> None:"
+    return f"class Sorter(Manager):\n    {head}\n" + "\n".join(f"        {line}" for line in lines)
+
+
 def double_bakery(*switches: object) -> str:
     """A bakery with two switches, and what the street, the shop and the oven are joined to; None leaves one out."""
     parts = zip(("street", "shop", "oven"), ("Customers", "Counter", "Oven"), switches, strict=True)
@@ -278,6 +285,17 @@ WRONG: dict[str, list[tuple[str, str, str]]] = {
         ("exercise-2", "at_most = 4", "For how long does each job hold the lock"),
         ("exercise-3", "policy, length = drop_newest, 20", "s old when it was shown"),
         ("exercise-3", "policy, length = drop_oldest, 20", "s old when it was shown"),
+    ],
+    "04-tunnels.ipynb": [
+        ("exercise-1", "seconds = 20", "20 s is the quarry alone"),
+        ("exercise-1", "seconds = 220", "not one after the other"),
+        ("exercise-1", "seconds = 100", "you say 100 s"),
+        ("exercise-2", "async def every_slip(tunnel, stones):\n    return []", "it returned 0 slips"),
+        ("exercise-2", "async def every_slip(tunnel, stones):\n    await tunnel.send('all')", "CodecError"),
+        ("exercise-3", "class Sorter(Manager): ...", "Not done yet: nobody handles Sort"),
+        ("exercise-3", sorter("async for kg in tunnel:", "    await tunnel.send(kg)"), "there came back [80, 20, 50,"),
+        ("exercise-3", sorter("heavy = [kg async for kg in tunnel if kg >= 50]"), "nothing came back within a minute"),
+        ("exercise-3", sorter("await tunnel.send(80)"), "the other side has left, and reads no more"),
     ],
     "05-scheduler-and-store.ipynb": [
         ("exercise-1", "times = 24", "24 is any other day"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edri_sim import Manager, Node, Request, Simulation, Store, Topology, event, handles, part
+from edri_sim import Manager, Node, Request, Simulation, Store, Topology, Worker, event, handles, part
 from edri_sim.errors import BadEvent, CodecError, NodeStopped, NoRoute, TunnelClosed
 from edri_sim.service import Costs
 from edri_sim.storing import (
@@ -21,10 +21,11 @@ from edri_sim.storing import (
     Watch,
     WatchEnded,
     pack,
+    unpack,
     watching,
 )
 from tests.store.shelf import Config, solo
-from tests.worlds import World, quick, turns, until
+from tests.worlds import World, pool_of, quick, turns, until
 
 
 @asynccontextmanager
@@ -146,6 +147,36 @@ def test_nothing_is_told_before_it_is_committed() -> None:
         simulation.run(main())
 
 
+@event(name="watching.Read")
+class Read(Request[list[Changed]]):
+    """What a watch tells first."""
+
+    count: int
+
+
+class Reader(Worker):
+    """Watches in plain functions, which in a process means that all it is told was encoded."""
+
+    @handles
+    def read(self, event: Read) -> list[Changed]:
+        with self.blocking.open(Watch("w")) as tunnel:
+            return [tunnel.receive() for _ in range(event.count)]
+
+
+def test_workers_watch_as_well(world: World, mode: str) -> None:
+    async def main() -> None:
+        async with solo(pool_of(Reader, mode)) as node:
+            store = Store.of(node)
+            await store.set("w/1", Config(1, ("a",)), ttl=3600)
+            await store.set("w/2", None)
+            first, second = await node.request(Read(2), timeout=10)
+            assert first.expires is not None
+            assert (unpack(first.value or b"", Config), first.version, first.cause) == (Config(1, ("a",)), 1, "set")
+            assert second == Changed("w/2", 2, pack(None), "set")
+
+    world.run(main)
+
+
 # Who is slow
 
 
@@ -154,6 +185,22 @@ def test_who_is_a_thousand_changes_behind_misses_none(world: World) -> None:
         async with solo() as node, Store.watch(node, "n", int) as updates:
             await asyncio.gather(*[Store.of(node).set("n", number) for number in range(1_000)])
             assert [(await anext(updates)).value for _ in range(1_000)] == list(range(1_000))
+
+    world.run(main)
+
+
+def test_who_keeps_up_misses_none_however_many_there_are_and_nothing_of_them_is_kept(world: World) -> None:
+    async def main() -> None:
+        async with shelf() as (node, store):
+            asking = Store.of(node)
+            async with Store.watch(node) as updates:
+                for number in range(0, 2_400, 600):
+                    # In one batch, so that the changes of one key wait together.
+                    await asyncio.gather(*[asking.set(f"{number}", n) for n in range(599)], asking.delete(f"{number}"))
+                    told = [(await anext(updates)).version for _ in range(600)]
+                    assert told == list(range(number + 1, number + 601))
+                [watch] = store.watches._open
+                assert watch._told == {}
 
     world.run(main)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from desk import set_limits
+from desk import gates_show, set_limits
 from edri_sim import Simulation, Store
 from system import KEY, Limits, ReadSign, topology
 
@@ -21,6 +21,9 @@ async def story(simulation: Simulation) -> None:
     shelf.restart()
     store = Store.of(desk)
     print(f"and then it has {await store.get(KEY, Limits)}")
+    await store.set(KEY, Limits(uploads=50, megabytes=50))
+    await gates_show(desk, Limits(uploads=50, megabytes=50))
+    print("and both gates follow it again")
 
 
 def main() -> None:

@@ -7,12 +7,14 @@ python examples/shared_config/simulate.py             # the same in simulated ti
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
 from edri_sim import Manager, Request, Store, Topology, event, handles, part
-from edri_sim.storing import Changed, Opened, unpack
+from edri_sim.errors import RequestError
 
 KEY = "config/limits"
 
@@ -42,24 +44,21 @@ class Gate(Manager):
     def __init__(self, name: str) -> None:
         self.name = name
         self.limits = Limits()
-        self.version = 0
 
-    @handles
-    async def on_changed(self, event: Changed) -> None:
-        if event.key == KEY and event.value is not None:
-            self.take(unpack(event.value, Limits), event.version)
+    async def start(self) -> None:
+        self.following = asyncio.get_running_loop().create_task(self.follow())
 
-    @handles
-    async def on_opened(self, event: Opened) -> None:
-        """Some change may have been made that nobody was told of."""
-        item = await Store.of(self).item(KEY, Limits)
-        if item is not None:
-            self.take(item.value, item.version)
+    async def stop(self) -> None:
+        self.following.cancel()
 
-    def take(self, limits: Limits, version: int) -> None:
-        """What is read and what is heard may cross on their way: the version tells which is newer."""
-        if version > self.version:
-            self.limits, self.version = limits, version
+    async def follow(self) -> None:
+        """A watch tells first what holds, then each change; when it ends, because the store is away, watch again."""
+        while True:
+            with suppress(RequestError):
+                async with Store.watch(self, KEY, Limits) as updates:
+                    async for update in updates:
+                        self.limits = update.value or Limits()
+            await asyncio.sleep(1)
 
     @handles
     async def read_sign(self, event: ReadSign) -> Sign:

@@ -13,8 +13,9 @@ from typing import Any
 from edri_sim import Simulation, Store, Topology, part
 from edri_sim.faults import ConnectionReset, Crash, Fault, Kill, OneWay, Outage, Pause
 from edri_sim.service import Costs
-from edri_sim.storing import Get
+from edri_sim.storing import Get, unpack
 from tests.store.clients import KEYS, Client, History
+from tests.store.shelf import Copy
 
 CALM = 4.0
 """Simulated seconds after which nobody asks any more but for what there is in the end."""
@@ -57,13 +58,19 @@ class Model:
         self.source = random.Random(f"store/{seed}")
         self.faults = draw(self.source)
         self.history = History()
+        self.copies: dict[str, Copy] = {}
+        """What the latest life of each node has, which watches."""
+
+    def _copy(self, name: str) -> Copy:
+        self.copies[name] = Copy("")
+        return self.copies[name]
 
     def _topology(self) -> Topology:
         topology = Topology("shelves")
         topology.switch("hub")
         topology.node("store", part(Store, storage="values"), switch="hub", costs=Costs(commit=COMMIT), durable=True)
-        topology.node("a", switch="hub")
-        topology.node("b", switch="hub")
+        for name in ("a", "b"):
+            topology.node(name, part(self._copy, name), switch="hub")
         return topology
 
     def run(self) -> History:
@@ -82,6 +89,15 @@ class Model:
         for key in KEYS:
             await self.history.ask("at last", Get(key), self._ask(simulation, "b"), 5.0)
 
+    def check(self) -> None:
+        """Raise AssertionError where no store could have answered like that, or told those who watch of this."""
+        self.history.check()
+        last = [(one.act.key, one.result) for one in self.history.operations[-len(KEYS) :]]
+        stored = {key: (unpack(entry.value), entry.version) for key, entry in last if entry is not None}
+        for name, copy in self.copies.items():
+            assert copy.held == stored, f"{name} has {copy.held}, and stored is {stored}"
+            assert copy.late == []
+
     async def _client(self, simulation: Simulation, name: str, number: int) -> None:
         source = random.Random(f"store/{self.seed}/{number}")
         client = Client(f"{name}{number}", self.history, self._ask(simulation, name), source)
@@ -97,7 +113,7 @@ def main() -> None:
         print(f"seed {seed}:\n  " + "\n  ".join(map(repr, model.faults)))
         history = model.run()
         print("  " + "\n  ".join(map(str, history.operations)))
-        history.check()
+        model.check()
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ def printed(program: Path, **more: str) -> list[str]:
 def test_configuration_is_shared_by_three_machines_of_which_one_loses_its_power() -> None:
     assert printed(CONFIG / "simulate.py") == [
         "after 20 changes by 20 clerks both gates show Limits(uploads=20, megabytes=15)",
-        "while the shelf is without power, Sign(gate='north', limits=Limits(uploads=20, megabytes=15))",
+        "while the shelf is without power, Sign(gate='south', limits=Limits(uploads=20, megabytes=15))",
         "and then it has Limits(uploads=20, megabytes=15)",
+        "and both gates follow it again",
     ]
 
 

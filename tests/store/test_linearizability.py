@@ -37,12 +37,13 @@ def ends() -> Counter[str]:
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_under_faults_it_is_linearizable(first: int, ends: Counter[str]) -> None:
     for seed in range(first, first + CHUNK):
-        history = Model(seed).run()
+        model = Model(seed)
+        model.run()
         try:
-            history.check()
+            model.check()
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
-        ends += history.ends
+        ends += model.history.ends
 
 
 def test_requests_ended_in_every_way(ends: Counter[str], capsys: pytest.CaptureFixture[str]) -> None:

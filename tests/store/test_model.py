@@ -181,6 +181,7 @@ class Model(RuleBasedStateMachine):
     def who_watches_has_what_there_is(self) -> None:
         kept = {key: (kept.value, kept.version) for key, kept in self.kept.items() if key.startswith("a")}
         assert self.copy.held == kept
+        assert self.copy.late == []
 
     async def _settled(self) -> None:
         await self.node.request(ListEntries())  # What is due at this very instant goes before it.

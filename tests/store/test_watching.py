@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from edri_sim import Manager, Node, Request, Simulation, Store, Topology, Worker, event, handles, part
-from edri_sim.errors import BadEvent, CodecError, NodeStopped, NoRoute, TunnelClosed
+from edri_sim.errors import BadEvent, CodecError, NodeStopped, NoRoute, ProviderLost, TunnelClosed, TunnelLost
+from edri_sim.faults import Crash, Fault, Kill, Outage
 from edri_sim.service import Costs
+from edri_sim.simulation.simulate import SimulatedNode
 from edri_sim.storing import (
     BadArgument,
     Changed,
@@ -24,6 +26,7 @@ from edri_sim.storing import (
     unpack,
     watching,
 )
+from tests.links.cluster import Cluster
 from tests.store.shelf import Config, solo
 from tests.worlds import World, pool_of, quick, turns, until
 
@@ -175,6 +178,92 @@ def test_workers_watch_as_well(world: World, mode: str) -> None:
             assert second == Changed("w/2", 2, pack(None), "set")
 
     world.run(main)
+
+
+# From another node
+
+
+def test_a_watch_on_another_node_tells_the_same(world: World) -> None:
+    async def main() -> None:
+        async with Cluster() as cluster, cluster.node("shelf", Store) as here, cluster.node("far") as far:
+            await far.subscribed(Watch)
+            store = Store.of(far)
+            await store.set("n/a", 1, ttl=3600)
+            async with Store.watch(far, "n/", int) as there, Store.watch(here, "n/", int) as near:
+                assert await anext(there) == await anext(near)
+                await asyncio.gather(*[store.set(f"n/{number % 3}", number) for number in range(500)])
+                await store.delete("n/a")
+                told = [await anext(there) for _ in range(501)]
+                assert told == [await anext(near) for _ in range(501)]
+                assert [update.version for update in told] == list(range(2, 503))
+
+    world.run(main)
+
+
+def test_a_store_on_another_node_that_stops_ends_it_with_its_word(world: World) -> None:
+    async def main() -> None:
+        async with Cluster() as cluster, cluster.node("far") as far:
+            async with cluster.node("shelf", Store) as shelf:
+                await far.subscribed(Watch)
+                watch = asyncio.ensure_future(count(far, 10))
+                await Store.of(far).set("a", 1)
+                await until(lambda: busy(shelf))
+            with pytest.raises(WatchEnded):
+                await watch
+
+    world.run(main)
+
+
+def busy(node: Node) -> bool:
+    return any(part.busy for part in node._running)
+
+
+@pytest.mark.parametrize("fault", [Kill("shelf", 2.0, 1.0), Crash("shelf", 2.0, 1.0)], ids=repr)
+def test_a_store_on_another_node_that_dies_loses_its_watches_and_a_new_one_has_it_all(fault: Fault) -> None:
+    async def main() -> list[Update[int]]:
+        desk = simulation.node("desk")
+        store = Store.of(desk)
+        await store.set("a", 1)
+        told: list[Update[int]] = []
+        with pytest.raises((ProviderLost, TunnelLost)):
+            await follow(desk, told)
+        await store.set("b", 2)
+        async with Store.watch(desk, "", int) as updates:
+            return [*told, await anext(updates), await anext(updates)]
+
+    with Simulation(over_a_switch(), faults=[fault]) as simulation:
+        told = simulation.run(main()) or []
+    assert [(update.key, update.version) for update in told] == [("a", 1), ("a", 1), ("b", 2)]
+
+
+async def follow(node: SimulatedNode, told: list[Update[int]]) -> None:
+    async with Store.watch(node, "", int) as updates:
+        async for update in updates:
+            told.append(update)
+
+
+def over_a_switch() -> Topology:
+    topology = Topology("shelf")
+    topology.switch("hub")
+    topology.node("shelf", part(Store, storage="values"), switch="hub")
+    topology.node("desk", switch="hub")
+    return topology
+
+
+def test_a_cut_line_and_a_switch_that_dies_lose_no_change() -> None:
+    faults: list[Fault] = [Outage("desk", "hub", at=2.0, duration=3.0), Kill("hub", at=7.0, restart_after=1.0)]
+
+    async def main() -> list[int]:
+        desk = simulation.node("desk")
+        await desk.subscribed(Watch)
+        async with Store.watch(desk, "", int) as updates:
+            for number in range(100):
+                await simulation.node("shelf").request(Set("a", pack(number)))
+                await asyncio.sleep(0.1)
+            return [(await anext(updates)).version for _ in range(100)]
+
+    with Simulation(over_a_switch(), faults=faults) as simulation:
+        assert simulation.run(main()) == list(range(1, 101))
 
 
 # Who is slow

@@ -173,7 +173,9 @@ class Watches:
             del self._open[watching]
 
     def end(self) -> None:
-        """End all, and those that are still to come."""
+        """End all, and those that are still to come; once, for a node may be told twice to stop."""
+        if self._ended:
+            return
         self._ended = True
         for watching in self._open:
             watching.end()

@@ -425,10 +425,16 @@ def test_watching_with_a_closed_peer_is_a_typed_error(world: World) -> None:
     world.run(main)
 
 
-def test_a_watch_that_opens_while_the_node_stops_ends_at_once(world: World) -> None:
+def test_a_watch_that_opens_while_the_node_stops_ends_at_once_and_a_second_stop_changes_nothing(world: World) -> None:
     async def main() -> None:
         async with shelf() as (node, store):
+            watch = asyncio.ensure_future(count(node, 10))
+            await until(lambda: len(store.watches))
             store.watches.end()
+            await turns(1)
+            store.watches.end()
+            with pytest.raises(WatchEnded):
+                await watch
             with pytest.raises(WatchEnded):
                 await first_of(node)
 

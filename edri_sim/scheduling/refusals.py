@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edri_sim.errors import Refused
+from edri_sim.errors import BadEvent, Refused
 
 
 class ScheduleError(Refused):
@@ -11,8 +11,11 @@ class ScheduleError(Refused):
     code = "schedule"
 
 
-class BadSchedule(ScheduleError):
-    """What was asked for cannot be scheduled; the message names the argument, and says what is expected."""
+class BadSchedule(ScheduleError, BadEvent):
+    """What was asked for cannot be scheduled; the message names the argument, and says what is expected.
+
+    It is a BadEvent, which is what a request of the wrong types is before it leaves for another node.
+    """
 
     code = "bad_schedule"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ class Spin(NamedTuple):
     callback: str
 
 
+_LIBRARIES = (str(Path(asyncio.__file__).parent), str(Path(__file__).parents[1]))
+"""Where code is that its users do not look at: asyncio's, and this package's."""
 MOST_NAMED = 20
 """Waiting tasks that a report names; the rest is counted."""
 
@@ -53,7 +56,7 @@ def _place(awaited: Any) -> str:
     frames = _frames(awaited)
     if not frames:
         return ""
-    own = [frame for frame in frames if "/asyncio/" not in frame.f_code.co_filename.replace("\\", "/")] or frames
+    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_LIBRARIES)] or frames
     code, line = own[-1].f_code, own[-1].f_lineno
     inner = frames[-1].f_code
     waits_in = f" (in {inner.co_qualname})" if inner is not code else ""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from edri_sim import DeadLetter, Manager, Simulation, handles
-from edri_sim.errors import CodecError, DeclarationError
+from edri_sim.errors import BadEvent, CodecError, DeclarationError
 from edri_sim.scheduling import (
     BadSchedule,
     DuplicateSchedule,
@@ -197,6 +197,17 @@ def test_bad_input_is_refused_with_a_typed_error_and_changes_nothing(
                 await solo.node.request(make())
             (left,) = await solo.node.request(ListSchedules())
             assert (left.id, left.every, left.event) == ("taken", 3_600, PackedEvent.of(Tick(1)))
+
+    world.run(main)
+
+
+def test_a_request_of_the_wrong_types_is_the_error_that_it_is_from_afar_too(world: World) -> None:
+    """From another node it would not leave, with a BadEvent."""
+
+    async def main() -> None:
+        async with here() as solo:
+            with pytest.raises(BadEvent, match=r"Schedule\.every: expected "):
+                await solo.node.request(Schedule(Tick(1), every="5"))  # type: ignore[arg-type]
 
     world.run(main)
 

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import re
 import time
 from itertools import pairwise
 
 import pytest
 
+from edri_sim import Manager, Simulation, Topology, Tunnel, TunnelEnd, event, handles
 from edri_sim.errors import SimulationError, SimulationQuiet, SimulationStalled
 from edri_sim.simulation.kernel import Kernel
 from edri_sim.simulation.loop import SimulationLoop
+from edri_sim.simulation.simulate import SimulatedNode
+
+
+@event(name="kernel.Haul")
+class Haul(Tunnel[None, int]):
+    pass
+
+
+class Silent(Manager):
+    @handles
+    async def haul(self, event: Haul, tunnel: TunnelEnd[int, None]) -> None:
+        await asyncio.get_running_loop().create_future()
 
 
 async def ticks(seen: list[float], period: float = 1.0) -> None:
@@ -142,6 +156,19 @@ def test_quiet_names_who_waits_and_where(kernel: Kernel, loop: SimulationLoop) -
     assert "'mail/reader' at test_kernel.py:" in text
     assert "waits_for_a_reply (in Queue.get)" in text
     assert "0x" not in text
+
+
+def test_quiet_names_the_users_line_and_not_the_runtimes() -> None:
+    async def pulls(node: SimulatedNode) -> None:
+        async with node.open(Haul()) as tunnel:
+            await tunnel.receive()
+
+    topology = Topology("one")
+    topology.node("solo", Silent)
+    with Simulation(topology) as simulation, pytest.raises(SimulationQuiet) as caught:
+        simulation.run(pulls(simulation.node("solo")))
+    text = str(caught.value)
+    assert re.search(r"at test_kernel\.py:\d+ in \S*pulls \(in HostEnd\.receive\)", text)
 
 
 def test_quiet_names_twenty_and_counts_the_rest(kernel: Kernel, loop: SimulationLoop) -> None:

@@ -93,7 +93,7 @@ class RunningConnector(Reporting):
             gone=lambda peer, type_: self.book.reject(peer, type_, self._now()),
         )  # fmt: skip
         self._farewell = Farewell(self.book, self.inlet, self._now, self._changes.next)
-        self._others = Others(self.exchange, self.book, self.requests, self.inlet, self._hear)
+        self._others = Others(self.exchange, self.book, self.requests, self.inlet, self.tunnels, self._hear)
         self.fabric = plan.fabric(node, self._needed)
         self._port = RouterPort(
             node, self.book, self._schemas, self.publisher, self.requests, self._changes,
@@ -153,7 +153,7 @@ class RunningConnector(Reporting):
         """Whether a simulation has to go on for the sake of the line."""
         writing = self._outbox is not None and self._outbox.busy
         waiting = self._changes.waiting > 0 or self._farewell.under_way or self.requests.awaited
-        return waiting or writing or self._held()
+        return waiting or writing or self._held() or self._others.missed
 
     def leave(self) -> None:
         """Want nothing any more, so that the others turn to somebody else."""
@@ -252,7 +252,7 @@ class RunningConnector(Reporting):
             self._changes.tell()
 
     def _arm(self, now: float) -> None:
-        when = min(self.exchange.next_time(), self.book.next_time())
+        when = min(self.exchange.next_time(), self.book.next_time(), self._others.next_time())
         if self._rings_at <= when:
             return  # It rings too early, and is set anew then: cheaper than a timer for each event.
         if self._timer is not None:
@@ -266,6 +266,7 @@ class RunningConnector(Reporting):
         now = self._now()
         self.exchange.tick(now)
         self.book.tick(now)
+        self._others.tick(now)
         self._pump()
 
     # The fabric's endpoint

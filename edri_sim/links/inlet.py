@@ -32,6 +32,7 @@ from edri_sim.links.permissions import Permissions
 from edri_sim.links.requests import STOPPED, Requests, encode_failure
 from edri_sim.links.tunnels import MOST_CREDIT, Passage, Tunnels
 from edri_sim.routing.router import Router
+from edri_sim.routing.tunnel import LOST
 from edri_sim.routing.wire import ServerWire
 from edri_sim.trace import Trace
 from edri_sim.traceparent import checked
@@ -286,13 +287,19 @@ class Inlet:
         """This node's side of a tunnel that another router opens."""
 
         def broken(reason: str) -> None:
-            self._router.cancel(envelope, TunnelLost(f"{envelope.subject}: {reason}"))
+            self._lose(envelope, TunnelLost(f"{envelope.subject}: {reason}"))
 
         window = min(news.data.ref, MOST_CREDIT)
         passage = self._tunnels.served(news.peer, envelope.number, window, broken)
         wire = ServerWire(passage, window, lambda: self._router.hold(envelope))
         passage.wire = envelope.tunnel = wire
         return passage
+
+    def _lose(self, envelope: Envelope, error: TunnelLost | None = None) -> None:
+        """Who has asked is gone for good, or is told this error: a handler learns it where it waits for its tunnel."""
+        if envelope.tunnel is not None:
+            envelope.tunnel.ended(LOST)
+        self._router.cancel(envelope, error)
 
     def unpark(self, lane: ReceiveLane, size: int) -> None:
         """An event has found its room here."""
@@ -340,4 +347,4 @@ class Inlet:
         for key in keys:
             envelope = self._serving.pop(key, None)
             if envelope is not None:
-                self._router.cancel(envelope)
+                self._lose(envelope)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.inlet import Inlet
 from edri_sim.links.interest import InterestBook
 from edri_sim.links.requests import Requests
+from edri_sim.links.tunnels import Tunnels
 
 FORGET_AFTER = 86_400.0
 """Seconds after which a router that went without a goodbye is taken to have left for good."""
@@ -17,18 +19,23 @@ class Others:
     """``hear`` deals with the news that flows and interest have."""
 
     def __init__(
-        self, exchange: Exchange, book: InterestBook, requests: Requests, inlet: Inlet, hear: Callable[[], None]
-    ) -> None:
+        self, exchange: Exchange, book: InterestBook, requests: Requests, inlet: Inlet, tunnels: Tunnels,
+        hear: Callable[[], None],
+    ) -> None:  # fmt: skip
         self._exchange = exchange
         self._book = book
         self._requests = requests
         self._inlet = inlet
+        self._tunnels = tunnels
         self._hear = hear
         self._away_since: dict[str, float] = {}
+        self._patience: dict[str, float] = {}
+        """When the tunnels with a router that is away are lost, in that order."""
 
     def up(self, name: str, incarnation: int, now: float) -> None:
         """A router can be reached."""
         self._away_since.pop(name, None)
+        self._patience.pop(name, None)
         self._exchange.up(name, incarnation, now)
         self._book.up(name, incarnation, now)
 
@@ -40,7 +47,25 @@ class Others:
             self._give_up(name)
         if name in self._exchange.peers:
             self._away_since[name] = now
+            self._patience.setdefault(name, now + self._exchange.limits.retention)
+        self.tick(now)
         self._look_back(now)
+
+    @property
+    def missed(self) -> bool:
+        """Whether there is a tunnel to a router that is away."""
+        return any(self._tunnels.reach(name) for name in self._patience)
+
+    def next_time(self) -> float:
+        """When to call :meth:`tick`; infinity for never."""
+        return next(iter(self._patience.values()), math.inf)
+
+    def tick(self, now: float) -> None:
+        """End the tunnels with those that were away for too long: they may be dead, and nobody says so."""
+        while self.next_time() <= now:
+            name = next(iter(self._patience))
+            del self._patience[name]
+            self._tunnels.away(name, self._exchange.limits.retention)
 
     def barred(self, name: str, type_: str) -> bool:
         """The fabric lets no events of a type pass to a router; whether that is new."""
@@ -73,3 +98,4 @@ class Others:
         if self._exchange.drop(name):
             self._book.forget(name)
             self._away_since.pop(name, None)
+            self._patience.pop(name, None)

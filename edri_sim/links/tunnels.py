@@ -225,6 +225,18 @@ class Tunnels:
         if passage is not None:
             passage.broken(f"node {peer!r} gave up what it had sent")
 
+    def away(self, peer: str, seconds: float) -> None:
+        """A router was away for so long that it is taken to be gone for good."""
+        for passage in self._with(peer):
+            passage.broken(f"node {peer!r} was away for {seconds:g} s")
+
+    def reach(self, peer: str) -> bool:
+        """Whether there is a tunnel to a router."""
+        return bool(self._with(peer))
+
+    def _with(self, peer: str) -> list[Passage]:
+        return [passage for passage in self._coming.values() if passage.peer == peer]
+
     def lost(self, peer: str, lane: int) -> None:
         """The other router knows nothing of the tunnel of a lane."""
         passage = self._going.get((peer, lane))

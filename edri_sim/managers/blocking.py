@@ -109,11 +109,11 @@ class BlockingTunnel(Generic[Out, In]):
 
     def send(self, item: Out) -> None:
         """Send an item; waits while the other side is a window behind. Raises what the awaited form raises."""
-        wait("tunnel.send", lambda: self._end.send(item))
+        self._wait("tunnel.send", lambda: self._end.send(item))
 
     def receive(self) -> In:
         """The next item; waits for it. Raises what the awaited form raises."""
-        return wait("tunnel.receive", self._end.receive)
+        return self._wait("tunnel.receive", self._end.receive)
 
     def __iter__(self) -> Self:
         return self
@@ -126,7 +126,14 @@ class BlockingTunnel(Generic[Out, In]):
 
     def end(self) -> None:
         """Send no more; reading goes on."""
-        wait("tunnel.end", self._end_half)
+        self._wait("tunnel.end", self._end_half)
+
+    def _wait(self, call: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return wait(call, make)
+        except RequestCancelled:
+            self._end.check_lost()
+            raise
 
     async def _end_half(self) -> None:
         self._end.end()

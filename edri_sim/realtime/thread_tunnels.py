@@ -25,7 +25,11 @@ class ThreadEnd:
 
     async def send(self, item: Any) -> None:
         """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._end.send(item), self._loop))
+        try:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._end.send(item), self._loop))
+        except asyncio.CancelledError:
+            self._end.check_lost()
+            raise
 
     async def receive(self) -> Any:
         """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
@@ -39,6 +43,7 @@ class ThreadEnd:
             return await asyncio.shield(here)
         except asyncio.CancelledError:
             self._given_up.append(crossing)
+            self._end.check_lost()
             raise
 
     def __aiter__(self) -> Self:

@@ -19,8 +19,9 @@ WINDOW = 64
 FLYING = 4 << 20
 """Bytes of encoded items after which a side waits, whatever its credit in items."""
 
-HALF_CLOSED, FAILED, LEFT = range(3)
-"""How a side sends no more: it may still read; its handler raised; or its block was left, so that it reads no more."""
+HALF_CLOSED, FAILED, LEFT, LOST = range(4)
+"""How a side sends no more: it may still read; its handler raised; its block was left, so that it reads no more; or
+it is gone for good, or what it sent is."""
 
 
 class _Unreadable(CodecError):
@@ -89,6 +90,7 @@ class TunnelEnd(Generic[Out, In]):
         self._far_ended: int | None = None
         self._over = False
         self._error: RequestError | None = None
+        self._lost: TunnelLost | None = None
 
     def __repr__(self) -> str:
         return f"<TunnelEnd {self._subject} {'closed' if self._over else 'open'}>"
@@ -107,7 +109,8 @@ class TunnelEnd(Generic[Out, In]):
         packed, size = self._pack(item)
         self._check_sends()
         if self._credit <= 0 or self._flying_bytes >= FLYING or self._senders:
-            await self._turn()
+            await self._turn(self._senders, self._return_credit)
+            self._check_sends()
         else:
             self._credit -= 1
         if size:
@@ -128,7 +131,7 @@ class TunnelEnd(Generic[Out, In]):
         queue = self._queue
         while not queue:
             self._check_receives()
-            await self._arrival()
+            await self._turn(self._readers, self._pass_on)
         item, size = queue.popleft()
         self._note_taken(size)
         if type(item) is _Unreadable:
@@ -154,6 +157,11 @@ class TunnelEnd(Generic[Out, In]):
         """Whether the other side has left the tunnel: nobody reads what is sent."""
         return self._far_ended == LEFT
 
+    def check_lost(self) -> None:
+        """Raise TunnelLost if this handler is cancelled because the opener is gone for good."""
+        if self._lost is not None:
+            raise self._lost from None
+
     # Sending
 
     def _pack(self, item: Any) -> tuple[Any, int]:
@@ -176,21 +184,30 @@ class TunnelEnd(Generic[Out, In]):
         if self._over:
             raise self._error or TunnelClosed(f"{self._subject}: its handler has returned, and reads no more")
 
-    async def _turn(self) -> None:
-        """Wait for credit, in the order of those who wait."""
+    async def _turn(self, waiting: deque[asyncio.Future[None]], unused: Callable[[], None]) -> None:
+        """Wait in the order of those who do; ``unused`` is called if the turn comes to one that is cancelled.
+
+        A handler that is cancelled because its tunnel is lost is told so where it waits for that tunnel.
+        """
         turn = self._loop.create_future()
-        self._senders.append(turn)
+        waiting.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._credit += 1
-                self._let_send()
+                unused()
+            self.check_lost()
             raise
         finally:
-            if turn in self._senders:
-                self._senders.remove(turn)
-        self._check_sends()
+            if turn in waiting:
+                waiting.remove(turn)
+
+    def _return_credit(self) -> None:
+        self._credit += 1
+        self._let_send()
+
+    def _pass_on(self) -> None:
+        self._wake_one(self._readers)
 
     def _let_send(self) -> None:
         """Wake the next that may send, with its credit taken: who comes later must not have it. It wakes the next."""
@@ -214,19 +231,6 @@ class TunnelEnd(Generic[Out, In]):
         if how == FAILED and self._error is not None:
             raise self._error
         raise TunnelClosed(f"{self._subject}: the other side has ended, and all that it sent was received")
-
-    async def _arrival(self) -> None:
-        arrival = self._loop.create_future()
-        self._readers.append(arrival)
-        try:
-            await arrival
-        except asyncio.CancelledError:
-            if arrival.done() and not arrival.cancelled():
-                self._wake_one(self._readers)
-            raise
-        finally:
-            if arrival in self._readers:
-                self._readers.remove(arrival)
 
     def _note_taken(self, size: int) -> None:
         """Give credit for what was read: for half a window at a time."""
@@ -279,6 +283,10 @@ class TunnelEnd(Generic[Out, In]):
 
     def ended(self, how: int) -> None:
         """See :class:`Far`."""
+        if how == LOST:
+            self._lost = TunnelLost(f"{self._subject}: the other side is gone for good, or what it sent is")
+            self.over(self._lost)
+            return
         self._far_ended = how
         self._wake(self._readers)
         if how == LEFT:

@@ -35,8 +35,8 @@ class Learn(Message):
 class Begin(Message):
     """To the child: handle this event, whose id is ``node``, ``incarnation`` and ``event``.
 
-    ``trace`` is its traceparent, if it did not begin its trace, and ``window`` the handler's first credit, where the
-    event opens a tunnel.
+    ``trace`` is its traceparent, if it did not begin its trace. Where the event opens a tunnel, ``window`` is the
+    handler's first credit, and ``largest`` the bytes that its items may have.
     """
 
     job: int
@@ -49,6 +49,7 @@ class Begin(Message):
     redelivered: bool
     trace: str
     window: int
+    largest: float
 
 
 class Cancel(Message):
@@ -139,6 +140,13 @@ class OpenCall(Message):
     window: int
 
 
+class TunnelLimit(Message):
+    """To the child: an item of the tunnel that it opens by this call may have so many bytes."""
+
+    call: int
+    largest: float
+
+
 class TunnelItem(Message):
     """Either way: an item. ``tunnel`` is the number of the job that serves it, or that of the call, below 0."""
 
@@ -160,7 +168,9 @@ class TunnelEnded(Message):
     how: int
 
 
-ToChild = Boot | Learn | Begin | Cancel | Answered | Refused | Stop | TunnelItem | TunnelCredit | TunnelEnded
+ToChild = (
+    Boot | Learn | Begin | Cancel | Answered | Refused | Stop | TunnelLimit | TunnelItem | TunnelCredit | TunnelEnded
+)
 FromChild = Ready | Done | Failed | Broken | Call | Hangup | OpenCall | TunnelItem | TunnelCredit | TunnelEnded
 
 _encode = msgspec.msgpack.Encoder().encode

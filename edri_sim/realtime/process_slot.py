@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import subprocess
@@ -197,12 +198,12 @@ class ProcessSlot:
         self._numbers[job] = number
         origin, remaining = envelope.origin, envelope.deadline - self._loop.time()
         identity = (origin.node, origin.incarnation, envelope.number)
-        window = 0
+        window, largest = 0, math.inf
         if envelope.tunnel is not None:
-            window = envelope.tunnel.window
+            window, largest = envelope.tunnel.window, envelope.tunnel.largest
             self._wires.add(number, OpenerWire(MessageFar(stream.send, number), envelope.tunnel))
         again, trail = envelope.redelivered, told(envelope)
-        stream.send(Begin(number, entry.name, payload, *identity, remaining, again, trail, window))
+        stream.send(Begin(number, entry.name, payload, *identity, remaining, again, trail, window, largest))
 
     def cancel(self, job: Job) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; a child that goes on for ``kill_after`` seconds is killed."""

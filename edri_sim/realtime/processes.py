@@ -49,6 +49,7 @@ from edri_sim.realtime.messages import (
     TunnelCredit,
     TunnelEnded,
     TunnelItem,
+    TunnelLimit,
 )
 from edri_sim.realtime.spawn import spawner
 from edri_sim.realtime.tunnels import MessageFar, Wires
@@ -70,6 +71,7 @@ class ChildPort:
         self._last = 0
         self._open: dict[int, asyncio.Future[bytes]] = {}
         self._tunnels: dict[int, Envelope] = {}
+        self._fars: dict[int, MessageFar] = {}
         self.numbers: dict[Job, int] = {}
 
     async def request(self, event: Any, *, timeout: float | None = None, retry: Retry | None = None) -> Any:
@@ -137,7 +139,8 @@ class ChildPort:
         envelope = Envelope(event, entry, number, Origin("", 0), now, now + limit, (0, 0), opening)
         envelope.tunnel = opening
         self._tunnels[number] = envelope
-        self._wires.add(-number, OpenerWire(MessageFar(self._send, -number), opening))
+        far = self._fars[number] = MessageFar(self._send, -number)
+        self._wires.add(-number, OpenerWire(far, opening))
         return envelope
 
     def place(self, envelope: Envelope) -> None:
@@ -156,8 +159,14 @@ class ChildPort:
         self._end_tunnel(envelope.number)
         self._send(Hangup(envelope.number))
 
+    def limited(self, message: TunnelLimit) -> None:
+        """A tunnel that opens leads to another node."""
+        if (far := self._fars.get(message.call)) is not None:
+            far.largest = message.largest
+
     def _end_tunnel(self, number: int) -> Envelope | None:
         self._wires.drop(-number)
+        self._fars.pop(number, None)
         envelope = self._tunnels.pop(number, None)
         if envelope is not None:
             envelope.state = SETTLED
@@ -183,6 +192,7 @@ class Child:
             Boot: self._on_boot, Learn: self._on_learn, Begin: self._on_begin, Cancel: self._on_cancel,
             Answered: self._port.answered, Refused: self._port.refused, Stop: self._on_stop,
             TunnelItem: self._wires.item, TunnelCredit: self._wires.credit, TunnelEnded: self._wires.ended,
+            TunnelLimit: self._port.limited,
         }  # fmt: skip
 
     async def serve(self, connection: socket.socket) -> None:
@@ -241,7 +251,7 @@ class Child:
         envelope = Envelope(event, entry, message.event, origin, self._loop.time(), deadline, (0, 0))
         envelope.redelivered, envelope.trail = message.redelivered, message.trace
         if message.window:
-            wire = ServerWire(MessageFar(self._send, message.job), message.window, _nothing)
+            wire = ServerWire(MessageFar(self._send, message.job, message.largest), message.window, _nothing)
             envelope.tunnel = wire
             self._wires.add(message.job, wire)
         job = self._jobs[message.job] = Job(envelope, event, self._label, self._slot)

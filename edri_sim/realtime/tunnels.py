@@ -8,8 +8,9 @@ from typing import Any
 
 from edri_sim.envelope import SETTLED, Envelope
 from edri_sim.errors import RequestError
-from edri_sim.realtime.messages import Answered, OpenCall, Refused, TunnelCredit, TunnelEnded, TunnelItem
+from edri_sim.realtime.messages import Answered, OpenCall, Refused, TunnelCredit, TunnelEnded, TunnelItem, TunnelLimit
 from edri_sim.routing.opening import Starter
+from edri_sim.routing.tunnel import Far
 from edri_sim.routing.wire import ServerWire, Wire
 
 Send = Callable[[Any], None]
@@ -19,9 +20,9 @@ class MessageFar:
     """The other end of the socket, for one tunnel: see :class:`~edri_sim.routing.tunnel.Far`."""
 
     encoded = True
-    largest = math.inf
 
-    def __init__(self, send: Send, tunnel: int) -> None:
+    def __init__(self, send: Send, tunnel: int, largest: float = math.inf) -> None:
+        self.largest = largest
         self._send = send
         self._tunnel = tunnel
 
@@ -82,12 +83,18 @@ class Carried:
         self._done = False
         self.wire = ServerWire(MessageFar(send, -call.call), call.window, self._opened)
         self.window = self.wire.window
-        self.accept = self.wire.accept
+        self.largest = self.wire.largest
         self.envelope: Envelope = starter.start_tunnel(event, self, call.timeout)
         starter.place(self.envelope)
 
     def _opened(self) -> None:
         self._starter.hold(self.envelope)
+
+    def accept(self, near: Far, window: int) -> Far:
+        """See :class:`~edri_sim.routing.tunnel.Entrance`; the child learns first what its items may have."""
+        if near.largest < math.inf:
+            self._send(TunnelLimit(self._call, near.largest))
+        return self.wire.accept(near, window)
 
     def abort(self) -> None:
         """Nobody in the child has it any more."""

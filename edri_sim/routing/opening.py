@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -43,6 +44,7 @@ class Opening(Generic[Up, Down]):
     """
 
     window = WINDOW
+    largest = math.inf
 
     def __init__(self, starter: Starter, event: Tunnel[Up, Down], timeout: float | None) -> None:
         self._starter = starter

@@ -49,10 +49,14 @@ class Far(Protocol):
 class Entrance(Protocol):
     """The opener's side of a tunnel, as whoever serves the tunnel meets it in the envelope.
 
-    ``window`` is the credit that the server begins with.
+    ``window`` is the credit that the server begins with, ``largest`` the bytes that its items may have.
     """
 
     window: int
+
+    @property
+    def largest(self) -> float:
+        """See :class:`Far`."""
 
     def accept(self, near: Far, window: int) -> Far:
         """A handler has begun, and is told what comes by ``near``; the opener may send it ``window`` items."""

@@ -61,6 +61,11 @@ class ServerWire:
         self._opened = opened
         self._near: Far | None = None
 
+    @property
+    def largest(self) -> float:
+        """See :class:`~edri_sim.routing.tunnel.Entrance`."""
+        return self._far.largest
+
     def accept(self, near: Far, window: int) -> Far:
         """See :class:`~edri_sim.routing.tunnel.Entrance`."""
         self._near = near

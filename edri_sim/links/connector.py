@@ -338,4 +338,4 @@ class RunningConnector(Reporting):
 
 
 def _holds(peer: Peer) -> bool:
-    return bool(peer.kept) or any(out.events for out in peer.sends.values())
+    return bool(peer.kept) or any(out.events for out in peer.busy.values())

@@ -118,11 +118,12 @@ class Exchange:
         ready = self._incoming.take_resets()
         for peer in dirty:
             self._collect(peer, ready, now)
+            peer.rest()
             self._arm(peer)
         return ready
 
     def _collect(self, peer: Peer, ready: list[Ready], now: float) -> None:
-        for out in peer.sends.values():
+        for out in peer.busy.values():
             send = out.send
             if send.sync_due():
                 key = (peer.name, self.node, 0, "", out.outbox, out.generation, peer.incarnation, out.lane)
@@ -172,7 +173,7 @@ class Exchange:
             if when != peer.armed:
                 continue
             peer.armed = math.inf
-            for out in peer.sends.values():
+            for out in peer.busy.values():
                 out.send.probe(now)
             self._holdings.give_up_old(peer, now)
             self._holdings.touch(peer)
@@ -225,7 +226,7 @@ class Exchange:
     def hurry(self, now: float) -> None:
         """Acknowledge at once whatever has come and was not acknowledged yet."""
         for peer in self.peers.values():
-            for lane in peer.receives.values():
+            for lane in peer.heard.values():
                 if lane.due < math.inf:
                     lane.hurry(now)
                     self._holdings.touch(peer)

@@ -102,14 +102,15 @@ class Holdings:
         durable = self._durable and lane == EVENTS
         send = SendLane(committed=0 if durable else math.inf)
         outbox = self._outbox if durable and not own else self.incarnation
-        out = peer.sends[lane] = Outgoing(lane, outbox, generation, send, durable=durable)
-        send.reachable = peer.may_send(lane)
+        out = Outgoing(lane, outbox, generation, send, durable=durable)
+        peer.begin(out)
         self.moved(peer, out)
         return out
 
     def put(self, peer: Peer, out: Outgoing, item: Item, row: Row | None = None) -> Row:
         """Take an item for good; in its ``row``, if it comes from another flow."""
         row = out.push(item, row)
+        peer.busy[out.lane] = out
         self.hold(peer, out, row)
         if out.durable:
             self._changes.append(Put(peer.name, out.generation, row.seq, item))
@@ -179,7 +180,7 @@ class Holdings:
 
     def end_lane(self, peer: Peer, lane: int) -> None:
         """Keep nothing of the lane of a tunnel: nobody waits any more for what is on it."""
-        out = peer.sends.pop(lane, None)
+        out = peer.end(lane)
         if out is not None:
             peer.forget_lane(out.closes)
             for row in out.send.in_doubt():
@@ -198,7 +199,7 @@ class Holdings:
     def give_up_old(self, peer: Peer, now: float) -> None:
         """Give up what was kept too long."""
         retention = self.limits.retention
-        for out in peer.sends.values():
+        for out in peer.busy.values():
             while (oldest := out.oldest()) is not None and oldest.item.created + retention <= now:
                 self.give_up(peer, out, oldest, "retention")
         self.give_up_kept(peer, "retention", now)

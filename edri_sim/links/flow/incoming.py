@@ -71,14 +71,14 @@ class Incoming:
         """The acknowledgements that are due."""
         found = []
         over = []
-        for number, lane in peer.receives.items():
+        for number, lane in peer.heard.items():
             if lane.due <= now:
                 key = (peer.name, self.node, 0, "", lane.outbox, lane.generation, self.incarnation, number)
                 found.append((peer.name, encode(Ack(*key, *lane.acknowledgement()))))
                 if number > EVENTS and number not in peer.expected:
                     over.append(number)
         for number in over:
-            del peer.receives[number]
+            peer.forget_lane(number)
         return found
 
     def data(self, peer: Peer, data: Data, flags: int, now: float) -> None:
@@ -119,13 +119,14 @@ class Incoming:
                 self._reset(peer, frame, UNKNOWN_FLOW)
                 return None
             wake = partial(self._touch, peer)
-            lane = peer.receives[frame.lane] = ReceiveLane(*theirs, wake, window=self._window)
+            lane = ReceiveLane(*theirs, wake, window=self._window)
         elif theirs < (lane.outbox, lane.generation):
             self._reset(peer, frame, FENCED)
             return None
         elif base > lane.next:
             self._reset(peer, frame, UNKNOWN_FLOW)
             return None
+        peer.hear(frame.lane, lane)
         return lane
 
     def _reset(self, peer: Peer, frame: FlowFrame, reason: str) -> None:

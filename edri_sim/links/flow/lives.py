@@ -92,7 +92,7 @@ class Lives:
         holdings = self._holdings
         holdings.news.append(Restarted(peer.name, peer.incarnation))
         peer.held = True
-        former, peer.sends = peer.sends, {}
+        former, peer.sends, peer.busy = peer.sends, {}, {}
         peer.forget_tunnels()
         kept, peer.kept = peer.kept, {}
         arrived = [each for each in kept.values() if each.arrived]

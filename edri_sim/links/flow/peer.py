@@ -52,6 +52,11 @@ class Outgoing:
         self.events -= 1
         self.bytes -= item.size
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on it, and nothing is asked."""
+        return not self.send.rows and self.send.due == math.inf
+
     def holds(self, row: Row) -> bool:
         """Whether the row is neither settled nor given up."""
         return row.item is not None and self.send.rows.get(row.seq) is row
@@ -107,7 +112,11 @@ class Peer:
         self.reachable = False
         self.held = False
         self.sends: dict[int, Outgoing] = {}
+        self.busy: dict[int, Outgoing] = {}
+        """Those of them on which something may be under way, so that a tunnel costs nothing while it is idle."""
         self.receives: dict[int, ReceiveLane] = {}
+        self.heard: dict[int, ReceiveLane] = {}
+        """Those of them that may have something to acknowledge."""
         self.expected: dict[int, None] = {}
         """The lanes of tunnels that it may send on."""
         self.kept: dict[EventKey, Kept] = {}
@@ -129,22 +138,46 @@ class Peer:
     def settle(self, out: Outgoing) -> None:
         """Forget a lane that is done with, if all that was on it has settled, and the one that it closes."""
         if out.closes and not out.send.rows:
-            del self.sends[out.lane]
+            self.end(out.lane)
             self.forget_lane(out.closes)
+
+    def begin(self, out: Outgoing) -> None:
+        """Send on a lane from now on, in place of what was there."""
+        self.sends[out.lane] = self.busy[out.lane] = out
+        out.send.reachable = self.may_send(out.lane)
+
+    def end(self, lane: int) -> Outgoing | None:
+        """Send on a lane no more."""
+        self.busy.pop(lane, None)
+        return self.sends.pop(lane, None)
+
+    def hear(self, number: int, lane: ReceiveLane) -> None:
+        """Something came on a lane."""
+        self.receives[number] = self.heard[number] = lane
+
+    def rest(self) -> None:
+        """Pass over the lanes of tunnels on which nothing is under way, until something is."""
+        for number in [number for number, out in self.busy.items() if number > EVENTS and out.idle]:
+            del self.busy[number]
+        for number in [number for number, lane in self.heard.items() if number > EVENTS and lane.due == math.inf]:
+            del self.heard[number]
 
     def forget_lane(self, lane: int) -> None:
         """Take nothing more on the lane of a tunnel; 0 is none."""
         if lane:
             self.expected.pop(lane, None)
             self.receives.pop(lane, None)
+            self.heard.pop(lane, None)
 
     def forget_tunnels(self) -> None:
         """It began a new life, which knows nothing of the tunnels with the former one."""
         self.expected = {}
         self.receives = {lane: receiving for lane, receiving in self.receives.items() if lane <= EVENTS}
+        self.heard = dict(self.receives)
 
     def connect(self, now: float) -> None:
         """Go on with all lanes that may send."""
+        self.busy = dict(self.sends)
         for out in self.sends.values():
             if self.may_send(out.lane):
                 out.send.connect(now)
@@ -152,12 +185,12 @@ class Peer:
     def due(self, retention: float) -> float:
         """When something has to be done: a probe, an acknowledgement, or an event that is kept too long."""
         when = math.inf
-        for out in self.sends.values():
+        for out in self.busy.values():
             when = min(when, out.send.due)
             oldest = out.oldest()
             if oldest is not None:
                 when = min(when, oldest.item.created + retention)
-        for lane in self.receives.values():
+        for lane in self.heard.values():
             when = min(when, lane.due)
         for kept in self.kept.values():
             return min(when, kept.item.created + retention)

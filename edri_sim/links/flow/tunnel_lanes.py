@@ -22,6 +22,7 @@ class TunnelLanes:
         receiving = peer.receives.get(lane)
         if receiving is not None:
             receiving.hurry(now)
+            peer.hear(lane, receiving)
             self._holdings.touch(peer)
 
     def finish(self, name: str, lane: int, theirs: int) -> None:

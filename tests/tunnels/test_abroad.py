@@ -236,6 +236,31 @@ def test_a_node_that_stops_while_it_serves(world: World, cluster: Cluster) -> No
     world.run(main)
 
 
+def test_a_node_that_stops_lets_open_tunnels_come_to_their_end_and_cancels_those_that_have_none(
+    world: World, cluster: Cluster
+) -> None:
+    async def main() -> None:
+        async with cluster, cluster.node("a", **quick()) as a:
+            b = cluster.node("b", pool_of(Serving, concurrency=2), **quick(drain_timeout=2.0))
+            await b.start()
+            endless = asyncio.ensure_future(read_all(a, Double(), []))
+            await until(lambda: connector_of(b).tunnels)
+            async with a.open(Sum()) as tunnel:
+                await tunnel.send(1)
+                stopping = asyncio.ensure_future(b.stop())
+                await until(lambda: not connector_of(a).book.subscribers("tunnels.Sum"), "b to take no more")
+                await tunnel.send(2)
+                tunnel.end()
+                assert await tunnel.receive() == 3
+            assert not stopping.done()
+            with pytest.raises(NodeStopped, match="stopped"):
+                await endless
+            await stopping
+            await nothing_left(a)
+
+    world.run(main)
+
+
 def test_a_node_that_stops_while_it_has_one_open(world: World, cluster: Cluster) -> None:
     reader = Reader()
 

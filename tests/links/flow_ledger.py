@@ -12,6 +12,7 @@ from edri_sim.links.frames import REDELIVERED, REQUEST
 
 if TYPE_CHECKING:
     from tests.links.flow_router import Router
+    from tests.links.flow_tunnels import Passage
 
 PENDING, ACCEPTED, REJECTED = "pending", "accepted", "rejected"
 GIVEN_UP, RETURNED, DIED = "given up", "returned", "died with its sender"
@@ -55,6 +56,8 @@ class Ledger:
     def __init__(self, longest: float) -> None:
         self._longest = longest
         self.records: dict[tuple[str, str, int, int], Record] = {}
+        self.passages: dict[tuple[str, int, int], Passage] = {}
+        """Tunnels, by opener, its life, and the number of the event that opens it."""
         self.counts: Counter[str] = Counter()
         self.frames = 0
         self._places: Counter[tuple[str, str]] = Counter()

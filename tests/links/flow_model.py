@@ -18,6 +18,7 @@ from edri_sim.links.frames import REQUEST
 from tests.links.flow_faults import BROKEN, Faults
 from tests.links.flow_ledger import Ledger, Violation
 from tests.links.flow_router import NESTED, POISON, UNWANTED, WANTED, Router
+from tests.links.flow_tunnels import check_tunnels
 from tests.links.flow_world import Link, Switch, World
 
 EVENTS_LEAST, FAULTS_LEAST = 500, 5
@@ -28,7 +29,9 @@ LONGEST = 900.0
 PATIENCE = LONG + 60.0
 """Seconds within which all has to be quiet once nothing is broken any more."""
 FRAMES_PER_EVENT = 4.0
-"""Frames of every kind for each event that was accepted or delivered: more would be a storm."""
+"""Frames of every kind for each event that was accepted or delivered, and each item: more would be a storm."""
+TUNNELS = 0.1
+"""How many bursts of events a tunnel is opened with."""
 
 
 class Report(msgspec.Struct):
@@ -114,6 +117,8 @@ class Model:
         if router.alive:
             others = [other for other in self.routers if other is not router]
             self._burst(router, others if random.random() < 0.2 else [random.choice(others)])
+            if self.world.tunnels.random() < TUNNELS:
+                router.tunnels.open(self.world.tunnels.choice(others))
             router.turn()
         self.world.after(random.expovariate(1 / self._pace), self._traffic)
 
@@ -183,8 +188,9 @@ class Model:
             for peer in router.exchange.peers.values():
                 self._check_ends(router, peer)
         self.ledger.check_all(self.routers)
+        check_tunnels(self.ledger, self.routers, LONG)
         counts = self.ledger.counts
-        if self.ledger.frames > FRAMES_PER_EVENT * (counts["accepted"] + counts["delivered"]):
+        if self.ledger.frames > FRAMES_PER_EVENT * (counts["accepted"] + counts["delivered"] + counts["items"]):
             raise Violation(f"{self.ledger.frames} frames for {counts['accepted']} events")
 
     def _check_ends(self, router: Router, peer: Peer) -> None:

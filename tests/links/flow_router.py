@@ -16,6 +16,7 @@ from edri_sim.links.flow.items import (
     Gap,
     GivenUp,
     Item,
+    LaneLost,
     Limits,
     Payload,
     Put,
@@ -23,13 +24,15 @@ from edri_sim.links.flow.items import (
     Returned,
 )
 from edri_sim.links.flow.send import Row
-from edri_sim.links.frames import CANCEL, HANDLED_WANTED, NOTIFY, REPLY, REQUEST, Data
+from edri_sim.links.frames import CANCEL, HANDLED_WANTED, NOTIFY, OPEN, REPLY, REQUEST, Data
 from tests.links.flow_ledger import ACCEPTED, DIED, PENDING, REJECTED, RETURNED, Ledger, Record, Violation
 from tests.links.flow_line import Line
+from tests.links.flow_tunnels import Tunnelling
 from tests.links.flow_world import World
 
 WANTED, UNWANTED, POISON, NESTED = "Wanted", "Unwanted", "Poison", "Nested"
 """Types: what routers subscribe to, what they forget at a restart, what they reject, and requests that ask back."""
+_EVENTS = (NOTIFY, REQUEST, OPEN)
 
 
 class Router(Line):
@@ -44,12 +47,14 @@ class Router(Line):
         self._news: dict[type[Any], Callable[[Any], None]] = {
             Delivered: self._on_delivered, Gap: self._on_gap, Accepted: self._on_accepted, GivenUp: self._on_given_up,
             Returned: self._on_returned, Restarted: self._on_restarted, Fenced: self._on_fenced,
+            LaneLost: lambda news: self.tunnels.lost(news),
         }  # fmt: skip
 
     # Lives
 
     def start(self) -> None:
         self.open()
+        self.tunnels = Tunnelling(self, self._world, self._ledger)
         self.pending = {}
         self.owed = 0
         self._number = 0
@@ -158,13 +163,22 @@ class Router(Line):
             self._end_asked(record)
 
     def _on_given_up(self, news: GivenUp) -> None:
+        self._not_open(news)
         record = self._mine(news)
         if record is not None:
             self.owed -= record.state == PENDING
             self._ledger.given_up(record, news, self.limits.retention)
             self._end_asked(record)
 
+    def _not_open(self, news: GivenUp | Returned) -> None:
+        item = news.item
+        if item.kind == OPEN and item.origin == self.incarnation:
+            self.tunnels.unopened(news.peer, item.number)
+        elif item.tag is not None:
+            self.tunnels.break_off(item.tag)
+
     def _on_returned(self, news: Returned) -> None:
+        self._not_open(news)
         record = self._mine(news)
         if record is not None:
             self.owed -= 1
@@ -178,6 +192,7 @@ class Router(Line):
         return self._ledger.of(self.name, news.peer, item.origin, item.number)
 
     def _on_restarted(self, news: Restarted) -> None:
+        self.tunnels.restarted(news.peer)
         for record in [each for each in self.pending.values() if each.dst == news.peer and each.state == ACCEPTED]:
             self._end_asked(record)
         for kept in self.exchange.peer(news.peer).kept.values():
@@ -200,6 +215,8 @@ class Router(Line):
     def _on_gap(self, news: Gap) -> None:
         if news.lane == EVENTS:
             self._ledger.gap(self, news)
+        else:
+            self.tunnels.gap(news)
 
     def _on_delivered(self, news: Delivered) -> None:
         data = news.data
@@ -207,11 +224,15 @@ class Router(Line):
             self._ledger.in_order(self, news.peer, data.outbox, data.generation, data.seq, data.seq)
         if data.kind == REPLY:
             self._on_reply(data.ref)
-        if data.kind not in (NOTIFY, REQUEST):
+        if data.lane > EVENTS or data.kind == CANCEL:
+            self.tunnels.take(news)
+        if data.kind not in _EVENTS:
             return
         self._ledger.delivered(self, news)
         if data.type == POISON:
             news.lane.reject(data.seq, "bad payload")
+        elif data.kind == OPEN:
+            self.tunnels.serve(news)
         elif data.kind == REQUEST and data.type == WANTED and data.trace:
             self._reply(news.peer, data)
         elif data.kind == REQUEST or news.flags & HANDLED_WANTED or self.slow_until > self._world.now:
@@ -292,5 +313,5 @@ class Router(Line):
 
 
 def _is_event(holder: Put | Row | Accepted | GivenUp | Returned) -> bool:
-    """Whether what is held or reported is a notification or a request."""
-    return holder.item.kind in (NOTIFY, REQUEST)
+    """Whether what is held or reported is a notification, or asks for a reply or a tunnel."""
+    return holder.item.kind in _EVENTS

@@ -25,6 +25,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.random = Random(seed)
+        self.tunnels = Random(f"tunnels/{seed}")
         self.now = 0.0
         self.schedule: list[str] = []
         self.effects: Counter[str] = Counter()

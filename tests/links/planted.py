@@ -14,7 +14,8 @@ from edri_sim.links.flow.items import EVENTS, Item
 from edri_sim.links.flow.peer import Outgoing, Peer
 from edri_sim.links.flow.receive import Arrived, ReceiveLane
 from edri_sim.links.flow.send import Row, SendLane
-from edri_sim.links.frames import HANDLED, NOTIFY, REQUEST
+from edri_sim.links.flow.tunnel_lanes import TunnelLanes
+from edri_sim.links.frames import HANDLED, NOTIFY, OPEN, REQUEST
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -77,14 +78,41 @@ def one_lane(patch: pytest.MonkeyPatch) -> None:
     right, room = Exchange.push, Holdings.make_room
 
     def push(self: Exchange, name: str, lane: int, item: Item, now: float) -> Row:
-        return right(self, name, lane if item.kind == HANDLED else EVENTS, item, now)
+        return right(self, name, lane if lane > EVENTS or item.kind == HANDLED else EVENTS, item, now)
 
     def make_room(self: Holdings, peer: Peer, out: Outgoing, item: Item) -> None:
-        if item.kind in (NOTIFY, REQUEST):
+        if item.kind in (NOTIFY, REQUEST, OPEN):
             room(self, peer, out, item)
 
     patch.setattr(Exchange, "push", push)
     patch.setattr(Holdings, "make_room", make_room)
 
 
-PLANTS: tuple[Plant, ...] = (no_dedupe, no_order, cumulative_is_highest, no_retransmission, no_reset, one_lane)
+def no_wait_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    """A side that ends its tunnel keeps nothing of what is on its way."""
+
+    def finish(self: TunnelLanes, name: str, lane: int, theirs: int) -> None:
+        self.drop(name, lane)
+        self.refuse(name, theirs, 0.0)
+
+    patch.setattr(TunnelLanes, "finish", finish)
+
+
+def no_refusal(patch: pytest.MonkeyPatch) -> None:
+    """The lanes of tunnels that are over are kept."""
+
+    def refuse(self: TunnelLanes, *_: object) -> None:
+        """Ignore it."""
+
+    patch.setattr(TunnelLanes, "refuse", refuse)
+
+
+def all_rest(patch: pytest.MonkeyPatch) -> None:
+    """The lane of a tunnel is passed over though something is on it."""
+    patch.setattr(Outgoing, "idle", True)
+
+
+PLANTS: tuple[Plant, ...] = (
+    no_dedupe, no_order, cumulative_is_highest, no_retransmission, no_reset, one_lane, no_wait_at_the_end, no_refusal,
+    all_rest,
+)  # fmt: skip

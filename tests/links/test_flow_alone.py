@@ -13,6 +13,8 @@ from tests.links.flow_model import EVENTS_LEAST, FAULTS_LEAST, Model, Report
 SEEDS, CHUNK = 500, 25
 EACH_CLASS = 20
 """How often each fault has to take effect, over all seeds."""
+TUNNELS_WHOLE = 1_000
+"""Tunnels that have to come to their end with all items, over all seeds."""
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +35,16 @@ def test_every_fault_took_effect(reports: list[Report], capsys: pytest.CaptureFi
     if len(reports) < SEEDS:
         pytest.skip("only some of the seeds ran")
     effects: Counter[str] = Counter()
+    tunnels: Counter[str] = Counter()
     for report in reports:
         effects.update(report.effects)
+        tunnels.update({name: report.counts.get(name, 0) for name in ("tunnels whole", "tunnels lost", "items")})
     with capsys.disabled():
         print(f"\nflows alone: {len(reports)} seeds, {sum(report.events for report in reports)} events; took effect:")
         for fault in CLASSES:
             print(f"  {fault}: {effects[fault]}")
+        print(
+            f"  tunnels whole: {tunnels['tunnels whole']}, lost: {tunnels['tunnels lost']}, items: {tunnels['items']}"
+        )
+    assert tunnels["tunnels whole"] >= TUNNELS_WHOLE
     assert {fault: effects[fault] for fault in CLASSES if effects[fault] < EACH_CLASS} == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 
 from edri_sim import trace
 from edri_sim.links.alarm import Alarm
@@ -18,6 +18,7 @@ from edri_sim.links.frames import LARGEST_INCARNATION, MAX_FRAME, BadFrame, Dige
 from edri_sim.links.guard import read_permissions
 from edri_sim.links.health import Reporting
 from edri_sim.links.inlet import Inlet
+from edri_sim.links.inquiry import Inquiry
 from edri_sim.links.interest import InterestBook
 from edri_sim.links.newsroom import Newsroom
 from edri_sim.links.others import Others
@@ -95,10 +96,12 @@ class RunningConnector(Reporting):
         self._farewell = Farewell(self.book, self.inlet, self._now, self._changes.next)
         self._others = Others(self.exchange, self.book, self.requests, self.inlet, self.tunnels, self._hear)
         self.fabric = plan.fabric(node, self._needed)
+        self._inquiry = Inquiry(
+            node, self.book, self._schemas, self.fabric, wanted=self._wanted, changes=self._changes, poke=self._poke
+        )
         self._port = RouterPort(
-            node, self.book, self._schemas, self.publisher, self.requests, self._changes,
-            greeted=lambda: self._greeted or self.fabric.joined, poke=self._poke,
-        )  # fmt: skip
+            node, self.book, self._inquiry, self.publisher, self.requests, self._changes, poke=self._poke
+        )
         self.bad: dict[str, int] = {}
         """How often frames of other routers broke the rules, by the code."""
         self._alarm = Alarm(self._ring, lambda: not self._needed())
@@ -119,6 +122,7 @@ class RunningConnector(Reporting):
             self._restore(self._outbox)
             self._poke()
         self._router.join(self._port)
+        self._inquiry.renew()
         await self.fabric.start(self._node.name, self.exchange.incarnation, self)
 
     def _restore(self, outbox: DurableOutbox) -> None:
@@ -158,7 +162,7 @@ class RunningConnector(Reporting):
     def leave(self) -> None:
         """Want nothing any more, so that the others turn to somebody else."""
         self._farewell.begin()
-        self._poke()
+        self._inquiry.renew()
 
     async def settled(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""
@@ -234,11 +238,9 @@ class RunningConnector(Reporting):
 
     def _transmit(self, now: float) -> None:
         fabric = self.fabric
+        self._inquiry.seek()
         for dst, frame in self.book.take_frames():
-            if dst:
-                fabric.send(dst, frame)
-            else:
-                fabric.broadcast(frame)
+            fabric.send(dst, frame)
         if not fabric.full:
             for dst, frame in self.exchange.frames(now):
                 fabric.send(dst, frame)
@@ -302,6 +304,16 @@ class RunningConnector(Reporting):
         if self._others.barred(node, type_):
             self._log.error("the switch does not let %s pass to node %s", type_, node)
         self._poke()
+
+    def on_sought(self) -> None:
+        """See :class:`~edri_sim.links.fabric.Endpoint`."""
+        self._router.table.forget()
+        self._changes.tell()
+        self._poke()
+
+    def acquaintances(self) -> Iterable[str]:
+        """See :class:`~edri_sim.links.fabric.Endpoint`."""
+        return {**self.exchange.peers, **self.book.others}
 
     def on_room(self) -> None:
         """See :class:`~edri_sim.links.fabric.Endpoint`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
-from edri_sim.links.frames import FrameReader, RawFrame
+from edri_sim.links.frame_reader import FrameReader
+from edri_sim.links.frames import RawFrame
 from edri_sim.routing.context import NodeContext
 
 
@@ -29,6 +30,12 @@ class Endpoint(Protocol):
     def on_barred(self, node: str, type_: str) -> None:
         """The fabric does not let events of this type pass to a router: what was sent of it has not arrived."""
 
+    def on_sought(self) -> None:
+        """Those who want what this router sends are introduced: see :meth:`Fabric.seek`."""
+
+    def acquaintances(self) -> Iterable[str]:
+        """The routers that this one has to do with, and so has to hear of as they come and go."""
+
     def on_stale(self, seen: int) -> int:
         """The fabric has seen the life ``seen`` of this node; returns the incarnation to go on with, 0 to give up."""
 
@@ -41,8 +48,8 @@ class Fabric(Protocol):
         """Whether frames had better wait: the line is slower than they come."""
 
     @property
-    def joined(self) -> bool:
-        """Whether it is known by now who can be reached: every line is up, or has failed to come up."""
+    def sought(self) -> bool:
+        """Whether all who can be reached and want what :meth:`seek` said last are introduced by now."""
 
     async def start(self, node: str, incarnation: int, endpoint: Endpoint) -> None:
         """Begin to carry frames; connecting goes on behind the scenes."""
@@ -50,8 +57,14 @@ class Fabric(Protocol):
     def send(self, dst: str, frame: bytes) -> None:
         """Carry a frame to one router, if that can be done."""
 
-    def broadcast(self, frame: bytes) -> None:
-        """Carry a frame to all that can be reached."""
+    def seek(self, sends: Sequence[str], wants: Sequence[str]) -> None:
+        """Introduce this router to those who want what it sends or send what it wants: ``on_up`` tells of each.
+
+        Both are in full, and a type that was sent once is always among them. Others may be introduced, too.
+        """
+
+    def excuse(self) -> None:
+        """Wait no longer for what has not answered the last :meth:`seek`."""
 
     def flush(self) -> None:
         """Nothing more is sent for now: let it go."""
@@ -85,7 +98,7 @@ class HubPort:
     """
 
     full = False
-    joined = True
+    sought = True
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -128,10 +141,11 @@ class HubPort:
         if self.plugged and self.passes(dst, frame):
             self._loop.call_soon(self._carry, dst, frame)
 
-    def broadcast(self, frame: bytes) -> None:
+    def seek(self, sends: Sequence[str], wants: Sequence[str]) -> None:
+        """See :class:`Fabric`: here, everybody is introduced to everybody."""
+
+    def excuse(self) -> None:
         """See :class:`Fabric`."""
-        for port in self._others():
-            self.send(port.node, frame)
 
     def _carry(self, dst: str, frame: bytes) -> None:
         port = self._hub.ports.get(dst)

@@ -9,7 +9,7 @@ and no more.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, NamedTuple
 from zlib import crc32
 
@@ -61,7 +61,7 @@ class Frame(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class Address(msgspec.Struct, array_like=True, frozen=True):
-    """The head of a frame between routers, as the switch decodes it; ``dst`` is empty for all that are present."""
+    """The head of a frame between routers, as the switch decodes it."""
 
     dst: Name
     src: Name
@@ -84,15 +84,11 @@ class Hello(Frame):
 
 
 class Welcome(Frame):
-    """The switch takes the node: who it is, the nodes that are present, with their incarnations, and the largest frame.
-
-    ``max_frame`` is the bytes of a body that it takes.
-    """
+    """The switch takes the node: who it is, and ``max_frame``, the bytes of a body that it takes."""
 
     number = 2
     version: int
     switch: Name
-    present: dict[Name, U64]
     max_frame: U64 = MAX_FRAME
 
 
@@ -127,7 +123,7 @@ class Pong(Frame):
 
 
 class Presence(Frame):
-    """From the switch: a node came (``up``), in this incarnation, or went; ``left``: it had said goodbye."""
+    """From the switch: an acquaintance is here (``up``), in this life, or went; ``left``: it had said goodbye."""
 
     number = 6
     node: Name
@@ -159,6 +155,31 @@ class Bye(Frame):
     """From a router: it leaves for good, and not by accident."""
 
     number = 9
+
+
+class Seek(Frame):
+    """From a router: the types that it sends and those that it wants, in full, whenever that has changed.
+
+    The switch introduces it to those who want or send the same, and says so with a :class:`Sought`.
+    """
+
+    number = 17
+    sends: list[TypeName]
+    wants: list[TypeName]
+
+
+class Sought(Frame):
+    """From the switch: all are introduced that want anything of a Seek with so many types sent."""
+
+    number = 18
+    sends: U64
+
+
+class Watch(Frame):
+    """From a router: whom it has to do with, on whatever way; the switch says whether they are here, now and later."""
+
+    number = 19
+    nodes: list[Name]
 
 
 # Between routers, relayed by the switch
@@ -302,13 +323,13 @@ STALE_DST, FENCED, UNKNOWN_FLOW, ROLLBACK = "STALE_DST", "FENCED", "UNKNOWN_FLOW
 
 _TYPES: tuple[type[Frame], ...] = (
     Hello, Welcome, Reject, Ping, Pong, Presence, Unroutable, GoAway, Bye,
-    InterestGet, InterestSay, Digest, Data, Sync, Ack, Reset,
+    InterestGet, InterestSay, Digest, Data, Sync, Ack, Reset, Seek, Sought, Watch,
 )  # fmt: skip
 RELAYED = frozenset(cls.number for cls in _TYPES if issubclass(cls, Relayed))
 """The numbers of the frames that a switch passes on."""
 
 _DECODERS: dict[int, Callable[[bytes], Frame]] = {cls.number: msgspec.msgpack.Decoder(cls).decode for cls in _TYPES}
-_NAMES = {cls.number: cls.__name__ for cls in _TYPES}
+NAMES = {cls.number: cls.__name__ for cls in _TYPES}
 _encode = msgspec.msgpack.Encoder().encode
 _address = msgspec.msgpack.Decoder(Address).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -335,7 +356,7 @@ class RawFrame(NamedTuple):
         try:
             return _address(self.body)
         except _UNREADABLE as error:
-            raise BadFrame("bad_body", f"{_NAMES[self.number]}: {error}") from error
+            raise BadFrame("bad_body", f"{NAMES[self.number]}: {error}") from error
 
     def open(self) -> Any:
         """The frame. Raises BadFrame."""
@@ -345,48 +366,4 @@ class RawFrame(NamedTuple):
         try:
             return decode(self.body)
         except _UNREADABLE as error:
-            raise BadFrame("bad_body", f"{_NAMES[self.number]}: {error}") from error
-
-
-class FrameReader:
-    """Cuts a stream of bytes into frames; ``max_frame`` is the largest body, in bytes.
-
-    What has come of a frame that is not whole is kept: at most one frame's bytes, and what one read brings.
-    """
-
-    def __init__(self, max_frame: int = MAX_FRAME) -> None:
-        self.max_frame = max_frame
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[RawFrame]:
-        """Every frame that is whole now.
-
-        Raises:
-            BadFrame: the bytes are no frame; nothing that follows can be read.
-        """
-        buffer = self._buffer
-        buffer += data
-        start, size = 0, len(buffer)
-        try:
-            while size - start >= HEADER.size:
-                length, number, flags, check = HEADER.unpack_from(buffer, start)
-                if not 0 < length <= self.max_frame:
-                    raise BadFrame("bad_length", f"a body of {length} bytes: expected 1 to {self.max_frame}")
-                if number not in _DECODERS:
-                    raise BadFrame("unknown_type", f"frame type {number}: expected 1 to {len(_TYPES)}")
-                end = start + HEADER.size + length
-                if end > size:
-                    break
-                whole = bytes(buffer[start:end])
-                body = whole[HEADER.size :]
-                if crc32(body, number << 8 | flags) != check:
-                    raise BadFrame("bad_crc", f"{_NAMES[number]} of {length} bytes: its checksum does not fit")
-                start = end
-                yield RawFrame(number, flags, body, whole)
-        finally:
-            del buffer[:start]
-
-    @property
-    def partial(self) -> bool:
-        """Whether a frame has begun that is not whole."""
-        return bool(self._buffer)
+            raise BadFrame("bad_body", f"{NAMES[self.number]}: {error}") from error

@@ -1,8 +1,9 @@
 """Who wants what: what this router sends, and what the others want of it. No I/O and no clock.
 
-A router learns interest only in the types that it sends: it tells the others its *wishes*, and each answers with what
-it wants of them, in full; as that changes, it sends the difference. A frame may be lost anywhere: a wish is repeated
-until it is answered, a difference carries a counter, and a digest now and then shows what was missed.
+A router learns interest only in the types that it sends: it tells the others that the fabric has introduced its
+*wishes*, and each answers with what it wants of them, in full; as that changes, it sends the difference. A frame may be
+lost anywhere: a wish is repeated until it is answered, a difference carries a counter, and a digest now and then shows
+what was missed.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class InterestBook:
     # Pulled
 
     def take_frames(self) -> list[tuple[str, bytes]]:
-        """What to send now, each with the router that it goes to; an empty name stands for all."""
+        """What to send now, each with the router that it goes to."""
         frames, self._frames = self._frames, []
         return frames
 
@@ -139,12 +140,8 @@ class InterestBook:
         if type_ in self.wishes:
             return
         self.wishes[type_] = fingerprint
-        self.revision += 1
+        self.revise(now)
         self._wished = self.revision
-        self._frames.append(("", encode(self._get("", ()))))
-        for other in self.others.values():
-            if other.reachable:
-                self._expect(other, now)
 
     def answered(self) -> bool:
         """Whether all who can be reached have answered what they were asked last, or have had time to."""
@@ -255,8 +252,7 @@ class InterestBook:
         other = self._other(get.src, get.incarnation)
         if other is None or get.revision < other.revision:
             return
-        if get.dst:
-            self._note_refused(other, dict(get.refused))
+        self._note_refused(other, dict(get.refused))
         other.wishes = {wish.type: wish.fingerprint for wish in get.wishes}
         other.revision = get.revision
         if self._ready:

@@ -20,6 +20,7 @@ from edri_sim.links.frames import (
     Presence,
     RawFrame,
     Reject,
+    Sought,
     Unroutable,
     Welcome,
     encode,
@@ -60,6 +61,8 @@ class SwitchLine:
         """Whether the switch has taken this node."""
         self.tried = False
         """Whether an attempt to connect has come to its end, either way."""
+        self.sought = -1
+        """How many of the types that this node sends the switch has introduced it for; -1: it has not said yet."""
         self.leaving = False
         """The switch is about to stop: another line is better."""
         self.switch = str(address)
@@ -73,7 +76,7 @@ class SwitchLine:
         self._said = ""
         self._on: dict[int, Callable[[Any], None]] = {
             Welcome.number: self._on_welcome, Reject.number: self._on_reject, Presence.number: self._on_presence,
-            Unroutable.number: self._on_unroutable, GoAway.number: self._on_go_away,
+            Unroutable.number: self._on_unroutable, GoAway.number: self._on_go_away, Sought.number: self._on_sought,
         }  # fmt: skip
 
     @property
@@ -224,7 +227,7 @@ class SwitchLine:
             self._refuse(welcome)
             return
         self.switch = welcome.switch
-        self.present = dict(welcome.present)
+        self.sought = -1
         self._greeted.set_result(welcome)
 
     def _refuse(self, welcome: Welcome) -> None:
@@ -263,6 +266,10 @@ class SwitchLine:
             self._fabric.barred(unroutable.node, unroutable.type)
         elif unroutable.reason == ABSENT and self.present.pop(unroutable.node, None) is not None:
             self._fabric.node_down(unroutable.node, left=False)
+
+    def _on_sought(self, sought: Sought) -> None:
+        self.sought = sought.sends
+        self._fabric.on_sought()
 
     def _on_go_away(self, _: GoAway) -> None:
         self.leaving = True

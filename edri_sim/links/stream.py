@@ -9,7 +9,8 @@ from contextvars import copy_context
 from typing import cast
 
 from edri_sim.host import BACKGROUND
-from edri_sim.links.frames import MAX_FRAME, BadFrame, FrameReader, Ping, Pong, RawFrame, encode
+from edri_sim.links.frame_reader import FrameReader
+from edri_sim.links.frames import MAX_FRAME, BadFrame, Ping, Pong, RawFrame, encode
 
 PING_EVERY, DEAD_AFTER = 5.0, 15.0
 """Seconds between pings, and of silence after which the other end is taken for dead."""

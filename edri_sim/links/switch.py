@@ -33,14 +33,15 @@ from edri_sim.links.frames import (
     Data,
     GoAway,
     Hello,
-    InterestGet,
-    Presence,
     RawFrame,
     Reject,
+    Seek,
     Unroutable,
+    Watch,
     Welcome,
     encode,
 )
+from edri_sim.links.introductions import Guest, Introductions
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.stream import GREETING_WITHIN, FrameStream
 from edri_sim.logs import NodeLog
@@ -59,8 +60,6 @@ AT_ONCE = 1_024
 """Connections that the system keeps until they are taken: all nodes come at once when a switch is back."""
 LARGEST_HELLO = 4_096
 """Bytes of a frame before the Hello is taken: who is not known yet can't make the switch hold more."""
-WELCOMED = 500
-"""Nodes that one Welcome names; the others follow it, each by its Presence."""
 _CHECKED = (NOTIFY, REQUEST, OPEN)
 
 
@@ -106,6 +105,7 @@ class Port:
         )  # fmt: skip
         self.node = ""
         self.incarnation = 0
+        self.guest = Guest()
         self.since = 0.0
         self.goodbye = False
         self.denied = False
@@ -121,6 +121,10 @@ class Port:
         if self.node:
             if raw.number in RELAYED:
                 self._switch.relay(self, raw)
+            elif raw.number == Seek.number:
+                self._switch.introductions.seek(self, raw.open())
+            elif raw.number == Watch.number:
+                self._switch.introductions.watch(self, raw.open())
             elif raw.number == Bye.number:
                 self.goodbye = True
             else:
@@ -177,6 +181,7 @@ class Switch:
         self.address = Address.parse(address, lowest=0)
         self.config = config or SwitchConfig()
         self.ports: dict[str, Port] = {}
+        self.introductions = Introductions(self.ports)
         self.seen: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         """How often each kind of thing happened: relayed, dropped, refused, by its code."""
@@ -278,16 +283,13 @@ class Switch:
         del self._greeting[port]
         port.node, port.incarnation, port.since = hello.node, hello.incarnation, self.loop.time()
         port.stream.allow(self.config.max_frame)
-        present = [(name, other.incarnation) for name, other in self.ports.items()]
         self.ports[hello.node] = port
         self.seen.pop(hello.node, None)
         self.seen[hello.node] = hello.incarnation
         if len(self.seen) > REMEMBERED:
             del self.seen[next(iter(self.seen))]
-        port.stream.send(encode(Welcome(VERSION, self.name, dict(present[:WELCOMED]), self.config.max_frame)))
-        for name, incarnation in present[WELCOMED:]:
-            port.stream.send(encode(Presence(name, incarnation, True)))
-        self._tell(port, Presence(port.node, port.incarnation, True))
+        port.stream.send(encode(Welcome(VERSION, self.name, self.config.max_frame)))
+        self.introductions.came(port)
         self._log.info("node %s is present", port.node)
 
     def gone(self, port: Port, why: str, code: str) -> None:
@@ -296,16 +298,10 @@ class Switch:
         self._greeting.pop(port, None)
         if self.ports.get(port.node) is port:
             del self.ports[port.node]
-            self._tell(port, Presence(port.node, port.incarnation, False, port.goodbye))
+            self.introductions.went(port, left=port.goodbye)
             self._log.info("node %s is gone: %s", port.node, why)
         if code or stranger:
             self.refused(code or "hung_up", f"{port.node or 'a connection without a name'}: {why}")
-
-    def _tell(self, about: Port, presence: Presence) -> None:
-        frame = encode(presence)
-        for port in self.ports.values():
-            if port is not about:
-                port.stream.send(frame)
 
     # Relaying
 
@@ -315,8 +311,7 @@ class Switch:
         if to.src != source.node:
             raise BadFrame("forged", f"node {source.node!r} sent a frame in the name of {to.src[:64]!r}")
         if not to.dst:
-            self._pass_to_all(source, raw)
-            return
+            raise BadFrame("no_destination", f"a frame of type {raw.number} for nobody")
         port_ = self.ports.get(to.dst)
         if port_ is None:
             self._drop(source, to.dst, ABSENT)
@@ -330,18 +325,13 @@ class Switch:
         permissions = self.config.permissions
         return permissions.allows(source, "publish", type_) and permissions.allows(target, "subscribe", type_)
 
-    def _pass_to_all(self, source: Port, raw: RawFrame) -> None:
-        if raw.number != InterestGet.number:
-            raise BadFrame("no_destination", f"a frame of type {raw.number} for all: only InterestGet may be")
-        for port in list(self.ports.values()):
-            if port is not source:
-                self._pass(source, port, raw)
-
     def _pass(self, source: Port, target: Port, raw: RawFrame) -> None:
         if target.stream.full and target.stream.buffered > self.config.queue:
             target.dropped += 1
             self.count("dropped, queue full")
             return
+        if source.node not in target.guest.watches:
+            self.introductions.acquaint(source, target)
         source.relayed += 1
         target.stream.put(raw.whole)
         self._touched[target] = None

@@ -14,11 +14,14 @@ from edri_sim.links import guard
 from edri_sim.links.address import Address
 from edri_sim.links.choice import Choice
 from edri_sim.links.fabric import Endpoint
-from edri_sim.links.frames import MAX_FRAME, VERSION, Bye, Frame, Hello, RawFrame, encode
+from edri_sim.links.frames import MAX_FRAME, VERSION, Bye, Frame, Hello, RawFrame, Seek, Watch, encode
 from edri_sim.links.line import SwitchLine
 from edri_sim.logs import NodeLog
 from edri_sim.routing.context import NodeContext
 from edri_sim.settings import Settings
+
+WATCHED_AT_ONCE = 1_000
+"""Names in one Watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class TcpFabric:
         self.lines = [SwitchLine(self, address) for address in addresses]
         self._choice = Choice(self.lines, self.loop.time)
         self._node = ""
+        self._sends: Sequence[str] = ()
+        self._wants: Sequence[str] = ()
         self._oversized = 0
         self._incarnation = 0
         self._endpoint: Endpoint | None = None
@@ -100,9 +105,10 @@ class TcpFabric:
         return bool(up) and all(line.full for line in up)
 
     @property
-    def joined(self) -> bool:
-        """See :class:`~edri_sim.links.fabric.Fabric`."""
-        return all(line.tried for line in self.lines)
+    def sought(self) -> bool:
+        """See :class:`~edri_sim.links.fabric.Fabric`: without a line, once every one has failed to come up."""
+        up = [line for line in self.lines if line.up]
+        return all(line.sought >= len(self._sends) for line in up) if up else all(line.tried for line in self.lines)
 
     async def start(self, node: str, incarnation: int, endpoint: Endpoint) -> None:
         """See :class:`~edri_sim.links.fabric.Fabric`."""
@@ -121,8 +127,18 @@ class TcpFabric:
         if line is not None:
             line.send(frame)
 
-    def broadcast(self, frame: bytes) -> None:
-        """See :class:`~edri_sim.links.fabric.Fabric`: a router on two switches gets it twice."""
+    def seek(self, sends: Sequence[str], wants: Sequence[str]) -> None:
+        """See :class:`~edri_sim.links.fabric.Fabric`."""
+        if (sends, wants) != (self._sends, self._wants):
+            self._sends, self._wants = sends, wants
+            self._to_all(encode(Seek(list(sends), list(wants))))
+
+    def excuse(self) -> None:
+        """See :class:`~edri_sim.links.fabric.Fabric`."""
+        for line in self.lines:
+            line.sought = len(self._sends)
+
+    def _to_all(self, frame: bytes) -> None:
         for line in self.lines:
             if line.up:
                 line.send(frame)
@@ -135,7 +151,7 @@ class TcpFabric:
 
     def leave(self) -> None:
         """See :class:`~edri_sim.links.fabric.Fabric`."""
-        self.broadcast(encode(Bye()))
+        self._to_all(encode(Bye()))
 
     async def stop(self) -> None:
         """See :class:`~edri_sim.links.fabric.Fabric`."""
@@ -186,8 +202,18 @@ class TcpFabric:
         """A switch has taken this node."""
         self.log.info("joined switch %s at %s", line.switch, line.address)
         self.on_line(line, True)
-        for node, incarnation in line.present.items():
-            self.node_up(node, incarnation)
+        if self._endpoint is None:
+            return
+        known = list(self._endpoint.acquaintances())
+        for start in range(0, len(known), WATCHED_AT_ONCE):
+            line.send(encode(Watch(known[start : start + WATCHED_AT_ONCE])))
+        line.send(encode(Seek(list(self._sends), list(self._wants))))
+        line.flush()
+
+    def on_sought(self) -> None:
+        """A switch has introduced this router."""
+        if self._endpoint is not None:
+            self._endpoint.on_sought()
 
     def line_down(self, line: SwitchLine) -> None:
         """A line is lost: nobody can be reached over it."""

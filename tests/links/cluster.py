@@ -14,7 +14,7 @@ from edri_sim.links.flow.items import Limits
 from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.permissions import Permissions
 from edri_sim.links.switch import Switch, SwitchConfig
-from edri_sim.links.tcp import Credentials, switch_lines
+from edri_sim.links.tcp import Credentials, TcpFabric, switch_lines
 from edri_sim.node import PartFactory
 from tests.worlds import until
 
@@ -83,13 +83,17 @@ def line_of(node: Node, number: int = 0) -> Any:
 
 
 async def present(*nodes: Node) -> None:
-    """Wait until each of these nodes knows that it can reach all the others."""
+    """Wait until each of these nodes has joined the others, and is introduced to those that it has to do with."""
     for node in nodes:
+        fabric: Any = connector_of(node).fabric
+        if isinstance(fabric, TcpFabric):
+            await until(lambda fabric=fabric: fabric.sought and all(line.up for line in fabric.lines), node.name)
+            continue
         peers = connector_of(node).exchange.peers
         others = [other.name for other in nodes if other is not node]
         await until(
             lambda peers=peers, others=others: all(name in peers and peers[name].reachable for name in others),
-            f"{node.name} to see {others}",
+            f"{node.name}: {others}",
         )
 
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from edri_sim.links.flow.exchange import Exchange
 from edri_sim.links.flow.items import EVENTS, Delivered, Item, Limits, Payload
 from edri_sim.links.flow.send import Row
-from edri_sim.links.frames import NOTIFY, Data, Frame, FrameReader, RawFrame
+from edri_sim.links.frame_reader import FrameReader
+from edri_sim.links.frames import NOTIFY, Data, Frame, RawFrame
 
 N = TypeVar("N")
 

@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
-from edri_sim.links.frames import FrameReader
+from edri_sim.links.frame_reader import FrameReader
 from edri_sim.links.interest import InterestBook, Own
 
 TYPES = [f"T{number}" for number in range(8)]

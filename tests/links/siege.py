@@ -17,15 +17,16 @@ import msgspec
 
 from edri_sim import Manager, Node, handles
 from edri_sim.links.connector import Connector, RunningConnector
+from edri_sim.links.frame_reader import FrameReader
 from edri_sim.links.frames import (
     HEADER,
     NOTIFY,
     VERSION,
     Data,
-    FrameReader,
     Hello,
     Ping,
     Pong,
+    Seek,
     Welcome,
     encode,
 )
@@ -214,6 +215,7 @@ class Siege:
         eve.say(hello(node, incarnation, **changed))
         try:
             await eve.expect(Welcome)
+            eve.say(encode(Seek(["Ask", "Told"], ["Ask", "Told"])))
             await until(lambda: node in self.at_b.exchange.peers)
             if deaf:
                 transport: Any = eve.writer.transport

@@ -13,7 +13,10 @@ from edri_sim.links.frames import (
     Ping,
     Presence,
     Reset,
+    Seek,
+    Sought,
     Sync,
+    Watch,
     Welcome,
     Wish,
     encode,
@@ -24,7 +27,7 @@ from tests.worlds import until
 
 TO_SWITCH = {
     "a second hello": (hello(), "unexpected"),
-    "a welcome": (encode(Welcome(1, "hub", {})), "unexpected"),
+    "a welcome": (encode(Welcome(1, "hub")), "unexpected"),
     "a presence": (encode(Presence("b", 1, False)), "unexpected"),
     "http": (HTTP, "bad_length"),
     "pickle": (PICKLE, "bad_length"),
@@ -37,6 +40,9 @@ TO_SWITCH = {
     "an address of wrong types": (framed(b"\x94\x01\x02\xa1x\xc0", number=13), "bad_body"),
     "a byte too many": (framed(encode(Digest("b", "eve", 0, "", 1, 1, 1, 1))[10:] + b"\x01", 12), "bad_body"),
     "cut off": (framed(encode(Digest("b", "eve", 0, "", 1, 1, 1, 1))[10:-1], 12), "bad_body"),
+    "more types than may be": (encode(Seek([], [f"Made.Up{n}" for n in range(MOST_TYPES + 1)])), "too_many_types"),
+    "a watch for what is no name": (encode(Watch(["b", "B/../b"])), "bad_name"),
+    "a sought": (encode(Sought(1)), "unexpected"),
     "a bad ping": (framed(b"\x91\xa1x", number=4), "bad_body"),
 }
 

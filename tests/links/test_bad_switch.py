@@ -28,7 +28,7 @@ from tests.links.siege import DEEP, HTTP, PICKLE, TLS_HELLO, Siege, framed, shor
 from tests.runtime.cast import Ask
 from tests.worlds import Records, until
 
-WELCOME = encode(Welcome(VERSION, "liar", {"a": 1, "nobody": 7}))
+WELCOME = encode(Welcome(VERSION, "liar"))
 MEBIBYTE = 1 << 20
 
 
@@ -73,7 +73,7 @@ SAID: dict[str, tuple[bytes, bool, str]] = {
     "a life that no other can follow": (encode(Reject("STALE_INCARNATION", "", (1 << 64) - 1)), False, "can't go on"),
     "two welcomes": (WELCOME + WELCOME, False, "a second Welcome"),
     "a welcome, then noise": (WELCOME + b"\xff" * 100, False, "bad_length"),
-    "a welcome, then the end": (WELCOME, True, "the other end closed it"),
+    "a welcome, then the end": (WELCOME, True, "is down: "),  # Why depends on what was written by then.
 }
 
 

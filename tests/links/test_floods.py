@@ -14,7 +14,8 @@ from random import Random
 import pytest
 
 from edri_sim.links.address import Address
-from edri_sim.links.frames import HEADER, Digest, FrameReader, InterestGet, Ping, Pong, Sync, encode
+from edri_sim.links.frame_reader import FrameReader
+from edri_sim.links.frames import HEADER, Digest, InterestGet, Ping, Pong, Sync, encode
 from tests.links.siege import Siege, framed
 from tests.worlds import until
 
@@ -72,9 +73,9 @@ async def test_what_is_for_one_that_does_not_read_is_dropped_at_the_switch() -> 
         assert siege.switch.ports["eve"] is port
 
 
-async def test_questions_for_all_that_nobody_reads_fill_no_memory() -> None:
+async def test_questions_that_nobody_reads_fill_no_memory() -> None:
     async with Siege(queue=64 * KIB) as siege, siege.eve(deaf=True), siege.eve("mallory") as mallory:
-        question = encode(InterestGet("", "mallory", 0, "", 1, 1, []))
+        question = encode(InterestGet("eve", "mallory", 0, "", 1, 1, []))
         for _ in range(300):
             mallory.say(question * 500)
             await mallory.writer.drain()

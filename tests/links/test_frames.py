@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edri_sim.links.frame_reader import FrameReader
 from edri_sim.links.frames import (
     HEADER,
     MAX_FRAME,
@@ -20,7 +21,6 @@ from edri_sim.links.frames import (
     BadFrame,
     Data,
     Frame,
-    FrameReader,
     Hello,
     Interest,
     InterestSay,

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from edri_sim.links import interest
-from edri_sim.links.frames import MAX_FRAME, FrameReader
+from edri_sim.links.frame_reader import FrameReader
+from edri_sim.links.frames import MAX_FRAME
 from edri_sim.links.interest import InterestBook, Own
 from tests.links.interest_model import FAULTS, Disagreement, Model
 

@@ -30,7 +30,7 @@ class Outgoing:
         self.events = 0
         self.bytes = 0
         self._ages = Waiting()
-        self._latest = Waiting()
+        self._latest: Waiting | None = None
 
     def push(self, item: Item, row: Row | None = None) -> Row:
         """Put an item at the end of the lane; in its ``row``, if it comes from another flow."""
@@ -45,6 +45,7 @@ class Outgoing:
         self.bytes += item.size
         self._ages.add(row, self)
         if item.latest:
+            self._latest = self._latest or Waiting()
             self._latest.add(row, self)
 
     def release(self, item: Item) -> None:
@@ -67,7 +68,7 @@ class Outgoing:
 
     def oldest_latest(self) -> Row | None:
         """The same, of those that a newer one may push out."""
-        return self._latest.first(self)
+        return self._latest.first(self) if self._latest is not None else None
 
 
 class Waiting:

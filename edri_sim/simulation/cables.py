@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Direction:
         self.paths: list[Path] = []
         self._kernel = kernel
         self._env = kernel.env
-        self._random = random.Random(f"{seed}/link/{self.name}")
+        self._seed = seed
         self._effects: dict[object, Effect] = {}
         self._carried: dict[Flight, Line] = {}
         self._queue: deque[Flight] = deque()
@@ -92,6 +93,11 @@ class Direction:
         self._jitter = math.fsum([spec.jitter, *(effect.jitter for effect in effects)])
         self._rate = min([spec.bandwidth or math.inf, *(effect.rate for effect in effects)])
         self.plain = not effects and not spec.jitter and spec.bandwidth is None
+
+    @cached_property
+    def _random(self) -> random.Random:
+        """Made with the first need: its state takes as much as the rest of a link."""
+        return random.Random(f"{self._seed}/link/{self.name}")
 
     def delay(self) -> float:
         """Seconds that the next bytes take to cross: the latency, and by chance up to the jitter."""

@@ -44,7 +44,8 @@ def close_all(kernel: Kernel) -> None:
     """Close the coroutines of all pending tasks in creation order, then the asynchronous generators that are left."""
     engine = kernel.engine
     # Kept to the end: what a callback alone holds must not be collected before the tasks are closed in their order.
-    held = [loop.take_callbacks(deque(maxlen=0)) for loop in kernel.loops]
+    held: list[Any] = [engine.bury_all()]  # At once: loop by loop, all timers would be looked at for each.
+    held += [loop.take_callbacks(deque(maxlen=0)) for loop in kernel.loops]
     if kernel.network is not None:
         kernel.network.close()
     with outer_loop_suspended(), detached():

@@ -56,7 +56,10 @@ COLLECT_EVERY = 2_000
 """Callbacks between two collections of young garbage."""
 
 MIDDLE_EVERY, FULL_EVERY = 10, 100
-"""Each tenth collection takes the middle generation too, each hundredth takes all."""
+"""Each tenth collection takes the middle generation too, each hundredth takes all, unless that is too soon."""
+
+FULL_SHARE = 300
+"""Callbacks that must have run for each living task before all is taken again: that costs by what there is."""
 
 SWEEP_SHARE = 4
 """Callbacks that must have run for each living task before finished ones are swept: so sweeps cost little."""
@@ -97,6 +100,7 @@ class Engine:
         self._spins_in_row = 0
         self._next_collection = COLLECT_EVERY
         self._collections = 0
+        self._full_at = 0
         self._swept_at = 0
         self._survivors = 0  # tasks that were alive after the last sweep
         self._stop = Handle(self._stop_if_failed, (), self.hub, self.context)
@@ -315,6 +319,10 @@ class Engine:
         """Take all timers of a loop that is shut from the heap; the caller keeps them from being collected."""
         return self._take(lambda timer: timer._loop is owner)
 
+    def bury_all(self) -> list[Any]:
+        """As :meth:`bury`, of all loops."""
+        return self._take(lambda _: True)
+
     def next_time(self) -> float:
         """The time (seconds) of the next timer that is not cancelled, background ones too; infinity if none."""
         queue = self.queue
@@ -353,8 +361,14 @@ class Engine:
         self._collections += 1
         if self.executed - self._swept_at >= SWEEP_SHARE * self._survivors:
             self.sweep()
-        full, middle = self._collections % FULL_EVERY == 0, self._collections % MIDDLE_EVERY == 0
-        gc.collect(2 if full else 1 if middle else 0)
+        gc.collect(self._generation())
+
+    def _generation(self) -> int:
+        """Which garbage is taken this time."""
+        if self._collections % FULL_EVERY == 0 and self.executed - self._full_at >= FULL_SHARE * self._survivors:
+            self._full_at = self.executed
+            return 2
+        return int(self._collections % MIDDLE_EVERY == 0)
 
     def _spin(self) -> None:
         flood = self.executed - self._moved_at >= FLOOD

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from functools import cached_property
+from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edri_sim.errors import HostDown, SimulationError
@@ -61,7 +62,6 @@ class SimulatedHost:
         self._seed = seed
         self._epoch = epoch
         self._program: Program | None = None
-        self._secrets = random.Random(f"{seed}/{name}/secret")
         self._calls: dict[asyncio.Future[Any], None] = {}
         self._strands: list[Strands] = []
         self._wall_timers: dict[WallTimer, None] = {}
@@ -86,9 +86,14 @@ class SimulatedHost:
         self._wall_timers[timer] = None
         return timer.cancel
 
-    def random(self, name: str) -> random.Random:
+    def random(self, name: str) -> Random:
         """See :class:`~edri_sim.host.Host`; a stream for each name, host, life and seed."""
-        return random.Random(f"{self._seed}/{self.name}/{self.lives}/{name}")
+        return Random(f"{self._seed}/{self.name}/{self.lives}/{name}")
+
+    @cached_property
+    def _secrets(self) -> Random:
+        """Made with the first need: its state takes kilobytes."""
+        return Random(f"{self._seed}/{self.name}/secret")
 
     def is_private(self, address: str) -> bool:
         """See :class:`~edri_sim.host.Host`: nobody is outside of a simulation, so all of it is."""

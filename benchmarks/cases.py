@@ -39,6 +39,7 @@ PEERS: dict[str, Peer] = {
     "asimpy": Peer("asimpy", ("asimpy==0.20.0",)),
     "salabim": Peer("salabim", ("salabim==26.0.9",)),
     "happysim": Peer("happysim", ("happysim==0.2.5",), (3, 13)),
+    "few-nodes": Peer("ours_small"),
 }
 LOOP = "uvloop==0.23.0"
 """The event loop of every asyncio side, limit, relay and ours included, so that no loop is compared with another."""
@@ -168,5 +169,29 @@ CASES: dict[str, Case] = {
             Ours("the same, full trace, handlers that sleep", "ours_simulated", "simulated-requests-sleeping"),
         ),
         ("simpy", "asimpy", "salabim", "happysim"),
+    ),
+    "scale-1000": Case(
+        "us",
+        LOWER,
+        (
+            Ours("CPU for a simulated request, 1,000 nodes", "ours_scale", "scale-1000", {"few-nodes": 1 / 1.5}),
+            Ours("the same, 5,000 nodes", "ours_scale", "scale-5000", {"few-nodes": 1 / 1.5}),
+        ),
+        ("few-nodes",),
+    ),
+    "scale-switches": Case(
+        "us",
+        LOWER,
+        (Ours("the same, 1,000 nodes, ten switches", "ours_scale", "scale-switches", {"few-nodes": 1 / 1.5}),),
+        ("few-nodes",),
+    ),
+    "scale-memory": Case(
+        "KB",
+        LOWER,
+        (
+            Ours("memory for each of 1,000 simulated nodes", "ours_scale", "scale-memory", bound=120.0),
+            Ours("the same, 5,000 nodes", "ours_scale", "scale-memory-5000", bound=120.0),
+        ),
+        ("few-nodes",),
     ),
 }

@@ -45,21 +45,24 @@ TERMINATED = 128 + 15
 
 
 class part:
-    """A factory for one part of a node: parts are made anew at every start, so that a restart is real."""
+    """A factory for one part of a node: parts are made anew at every start, so that a restart is real.
+
+    It is a call that has yet to be made: of ``make``, with ``args`` and ``kwargs``.
+    """
 
     def __init__(self, make: Callable[..., Part], *args: Any, **kwargs: Any) -> None:
         if not callable(make):
             raise DeclarationError(f"part({make!r}): expected the class of a part, or a function that makes one")
         self.make = make
-        self._args = args
-        self._kwargs = kwargs
+        self.args = args
+        self.kwargs = kwargs
 
     def __call__(self) -> Part:
         """A new part."""
-        return self.make(*self._args, **self._kwargs)
+        return self.make(*self.args, **self.kwargs)
 
     def __repr__(self) -> str:
-        arguments = [repr(value) for value in self._args] + [f"{key}={value!r}" for key, value in self._kwargs.items()]
+        arguments = [repr(value) for value in self.args] + [f"{key}={value!r}" for key, value in self.kwargs.items()]
         return f"part({', '.join([getattr(self.make, '__qualname__', repr(self.make)), *arguments])})"
 
 

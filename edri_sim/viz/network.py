@@ -53,7 +53,7 @@ def draw_network(ax: Axes | None, topology: Topology, run: Run | None = None, at
 
     A node's events are counted on each of its links: with two switches, both of its lines show all of them.
     """
-    graph = graph_of(topology)
+    graph = topology.graph()
     side = 4.2 + 0.9 * math.sqrt(len(graph))
     ax = axes(ax, 1.35 * side, side)
     places = _places(topology, graph)
@@ -70,14 +70,6 @@ def draw_network(ax: Axes | None, topology: Topology, run: Run | None = None, at
     ax.set_ylim(min(low, -_ROOM), max(high, _ROOM))  # Machines in one row would be cut off above and below it.
     title(ax, topology.name if moment is None else f"{topology.name} at {moment:g} s")
     return ax
-
-
-def graph_of(topology: Topology) -> nx.Graph:
-    """The machines of a topology, and its links."""
-    graph = nx.Graph()
-    graph.add_nodes_from([*topology.switches, *topology.nodes])
-    graph.add_edges_from(topology.links)
-    return graph
 
 
 def _places(topology: Topology, graph: nx.Graph) -> dict[str, Point]:

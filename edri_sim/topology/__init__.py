@@ -2,79 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from importlib import import_module
 from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from edri_sim.errors import DeclarationError
+from edri_sim.errors import DeclarationError, MissingExtra
 from edri_sim.managers.pool import check_count
 from edri_sim.names import check_name
 from edri_sim.node import PartFactory
-from edri_sim.service import Costs, check_amount
+from edri_sim.service import Costs
+from edri_sim.toml import Document, dump
+from edri_sim.topology import files, graphs
+from edri_sim.topology.specs import (
+    LATENCY,
+    LinkSpec,
+    NodeSpec,
+    Pair,
+    SwitchSpec,
+    check_address,
+    pair_of,
+    unknown,
+)
 
-LATENCY = 0.0005
-"""Seconds that bytes take over a link unless it is given another latency: machines in one hall."""
+if TYPE_CHECKING:
+    import networkx as nx
 
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
-_HIGHEST_PORT = 65_535
-
-Pair = tuple[str, str]
-"""The names of a link's two ends, in the order of the alphabet."""
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchSpec:
-    """One switch on a host of its own. ``address`` is where it listens in real time: "host:port", or "" for none."""
-
-    name: str
-    address: str
-    cores: int
-    costs: Costs
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSpec:
-    """One node on a host of its own: the factories of its parts, its switches, and what its machine has.
-
-    A ``durable`` node keeps on disk what it has sent and was not acknowledged, so that it survives a crash.
-    """
-
-    name: str
-    parts: tuple[PartFactory, ...]
-    switches: tuple[str, ...]
-    cores: int
-    costs: Costs
-    durable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSpec:
-    """A cable between two machines, the same in both directions; ``str()`` names it.
-
-    ``latency`` is seconds, and ``jitter`` the most that chance adds to it for a piece of data, in seconds.
-    ``bandwidth`` is bytes per second, and ``queue`` the bytes that may wait for their turn at it; None is unlimited.
-    """
-
-    a: str
-    b: str
-    latency: float = LATENCY
-    jitter: float = 0.0
-    bandwidth: float | None = None
-    queue: int | None = None
-
-    def __post_init__(self) -> None:
-        where = f"link({self.a!r}, {self.b!r}"
-        check_amount(f"{where}, latency", self.latency, least=0)
-        check_amount(f"{where}, jitter", self.jitter, least=0)
-        if self.bandwidth is not None:
-            check_amount(f"{where}, bandwidth", self.bandwidth)
-        if self.queue is not None:
-            check_count(f"{where}, queue", self.queue, 1)
-
-    def __str__(self) -> str:
-        return f"{self.a}-{self.b}"
+__all__ = ["LATENCY", "LinkSpec", "NodeSpec", "Pair", "SwitchSpec", "Topology", "pair_of", "unknown"]
 
 
 class Topology:
@@ -100,18 +55,19 @@ class Topology:
         self._check_new("switch", name)
         check_count(f"switch({name!r}, cores", cores, 1)
         if address != "":
-            _check_address(name, address)
+            check_address(name, address)
         spec = self.switches[name] = SwitchSpec(name, address, cores, costs or Costs())
         return spec
 
     def node(
         self, name: str, *parts: PartFactory, switch: str | Sequence[str] = (), cores: int = 1,
-        costs: Costs | None = None, durable: bool = False,
+        costs: Costs | None = None, durable: bool = False, link: bool = True,
     ) -> NodeSpec:  # fmt: skip
         """Add a node with ``parts`` (manager classes, or :func:`part` objects) on a host of ``cores`` cores.
 
         ``switch`` names the switches that it connects to; a link of defaults joins it to each, until :meth:`link` gives
-        another. A ``durable`` node keeps on disk what it has sent and was not acknowledged.
+        another, or none where ``link`` is False: its way there leads over other machines. A ``durable`` node keeps on
+        disk what it has sent and was not acknowledged.
 
         Raises:
             DeclarationError: the name is taken or malformed, a part is no factory, a switch is unknown or given twice,
@@ -126,11 +82,29 @@ class Topology:
                 raise DeclarationError(f"node {name!r}: part {factory!r} is no factory; pass the class or part(...)")
         switches = self._known_switches(name, switch)
         spec = self.nodes[name] = NodeSpec(name, parts, switches, cores, costs or Costs(), durable)
-        for other in switches:
+        for other in switches if link else ():
             pair = pair_of(name, other)
             self.links[pair] = LinkSpec(name, other)
             self._by_default[pair] = None
         return spec
+
+    def replicas(
+        self, name: str, count: int, *parts: PartFactory, switch: str | Sequence[str] = (), cores: int = 1,
+        costs: Costs | None = None, durable: bool = False, link: bool = True,
+    ) -> tuple[NodeSpec, ...]:  # fmt: skip
+        """Add ``count`` equal nodes, ``name-1``, ``name-2`` and so on, each as :meth:`node` does.
+
+        Raises:
+            DeclarationError: ``count`` is below 1, or what :meth:`node` raises, with none of them added.
+        """
+        check_count(f"replicas({name!r}, count", count, 1)
+        names = [f"{name}-{number}" for number in range(1, count + 1)]
+        for each in names:
+            self._check_new("node", each)
+        return tuple(
+            self.node(each, *parts, switch=switch, cores=cores, costs=costs, durable=durable, link=link)
+            for each in names
+        )
 
     def link(
         self, a: str, b: str, *, latency: float = LATENCY, jitter: float = 0.0, bandwidth: float | None = None,
@@ -174,6 +148,58 @@ class Topology:
             if one.isdisjoint(other):
                 raise _apart(self.name, groups[one], groups[other])
 
+    # As files and graphs
+
+    @classmethod
+    def from_toml(cls, path: Path | str) -> Self:
+        """The topology that a file describes; ``docs/scenarios.md`` says how.
+
+        Raises:
+            DeclarationError: the file cannot be read, or says what cannot be; with its line, and the nearest name.
+        """
+        root = Document(path).root()
+        topology = cls(files.name_of(root))
+        files.read(root, topology)
+        root.done()
+        return topology
+
+    def to_toml(self) -> str:
+        """What :meth:`from_toml` reads.
+
+        Raises:
+            DeclarationError: a part is no class or function of a module, as a lambda is none.
+        """
+        return dump(files.written(self))
+
+    @classmethod
+    def from_graph(cls, graph: nx.Graph, name: str | None = None) -> Self:
+        """The topology of a networkx graph: its nodes are machines, its edges links.
+
+        A node of the graph is a switch where its attribute ``kind`` is "switch", and else a node. Their attributes, and
+        those of edges, are the arguments of :meth:`switch`, :meth:`node` (``parts`` is a list) and :meth:`link`; others
+        are passed over, as the graphs of real networks have many. No link is added to those that the graph has.
+        ``name`` is by default the graph's own.
+
+        Raises:
+            DeclarationError: the graph is directed, a node's name is none that a machine may have, or an attribute is
+                wrong.
+        """
+        topology = cls(str(graph.name) if name is None else name)
+        graphs.read(graph, topology)
+        return topology
+
+    def graph(self) -> nx.Graph:
+        """The networkx graph that :meth:`from_graph` reads. Raises MissingExtra without the extra ``lab``."""
+        try:
+            empty = import_module("networkx").Graph(name=self.name)
+        except ImportError as error:
+            raise MissingExtra("topology.graph()", "lab") from error
+        return graphs.written(self, empty)
+
+    def is_default(self, pair: Pair) -> bool:
+        """Whether the link is of defaults that came with its node."""
+        return pair in self._by_default
+
     def _check_new(self, kind: str, name: str) -> None:
         check_name(kind, name)
         for taken, there in (("node", self.nodes), ("switch", self.switches)):
@@ -198,20 +224,6 @@ class Topology:
         return f"<Topology {self.name}: {'; '.join(groups)}>"
 
 
-def pair_of(a: str, b: str) -> Pair:
-    """The key of the link between two machines, whichever is named first."""
-    return (a, b) if a <= b else (b, a)
-
-
-def unknown(what: str, name: object, known: Iterable[str]) -> DeclarationError:
-    """The error for a name that is not ``known``, with the nearest one that is."""
-    names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    others = f"expected one of {', '.join(names)}" if names else "none is declared"
-    hint = f"did you mean {near[0]!r}?" if near else others
-    return DeclarationError(f"{what} {name!r} is unknown: {hint}")
-
-
 def _apart(topology: str, one: NodeSpec, other: NodeSpec) -> DeclarationError:
     (a, at_a), (b, at_b) = ((repr(spec.name), ", ".join(spec.switches)) for spec in (one, other))
     together = [*one.switches, other.switches[0]]
@@ -219,11 +231,3 @@ def _apart(topology: str, one: NodeSpec, other: NodeSpec) -> DeclarationError:
         f"topology {topology!r}: nodes {a} (at {at_a}) and {b} (at {at_b}) share no switch, and switches do not forward"
         f" to one another: join one of them to a switch of the other too, as in node({a}, switch={together!r})"
     )
-
-
-def _check_address(name: str, address: object) -> None:
-    match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    if match is None or not 1 <= int(match[2]) <= _HIGHEST_PORT:
-        raise DeclarationError(
-            f"switch({name!r}, address={address!r}): expected 'host:port' with a port from 1 to {_HIGHEST_PORT}"
-        )

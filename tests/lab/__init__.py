@@ -1,0 +1,1 @@
+"""Tests of the laboratory: scenarios, load, faults, and what comes of them."""

@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from edri_sim.routing.deadletter import DeadLetter as DeadLetter
     from edri_sim.routing.tunnel import TunnelEnd as TunnelEnd
     from edri_sim.run import Run as Run
+    from edri_sim.scenario import Scenario as Scenario
     from edri_sim.scheduling.scheduler import Scheduler as Scheduler
     from edri_sim.settings import Settings as Settings
+    from edri_sim.simulation.scenarios import simulate as simulate
     from edri_sim.simulation.simulate import Simulation as Simulation
     from edri_sim.storing.store import Store as Store
     from edri_sim.topology import Topology as Topology
@@ -60,6 +62,7 @@ _HOME = {
     "Pool": "edri_sim.managers.pool",
     "Request": "edri_sim.events",
     "Run": "edri_sim.run",
+    "Scenario": "edri_sim.scenario",
     "Scheduler": "edri_sim.scheduling.scheduler",
     "Settings": "edri_sim.settings",
     "Simulation": "edri_sim.simulation.simulate",
@@ -74,6 +77,7 @@ _HOME = {
     "observes": "edri_sim.managers.observing",
     "part": "edri_sim.node",
     "serve": "edri_sim.realtime.launch",
+    "simulate": "edri_sim.simulation.scenarios",
     "sleep": "edri_sim.managers.blocking",
 }
 

@@ -204,6 +204,12 @@ Fault = LastingLinkFault | ConnectionReset | Death | Pause
 """Any fault."""
 
 
+KINDS: dict[str, type[Fault]] = {
+    kind.__name__: kind for kind in (Outage, OneWay, AddedLatency, Bandwidth, ConnectionReset, Kill, Crash, Pause)
+}  # fmt: skip
+"""Every fault by its name in a file."""
+
+
 def check(faults: Iterable[Fault], topology: Topology) -> None:
     """Refuse faults that could not happen to the machines and links of ``topology``.
 

@@ -148,6 +148,10 @@ class Node:
         limit = self._settings.request_timeout if timeout is None else timeout
         await self._open_router().table.subscribed(event, count, limit)
 
+    def takes(self, event: type[Any]) -> bool:
+        """Whether a part of this node takes events of this class."""
+        return self._open_router().table.wants(event)
+
     async def settled(self) -> None:
         """Return once nothing that was published to other nodes waits: each event was taken there, or given up."""
         self._open_router()

@@ -122,8 +122,8 @@ class Service:
             raise DeclarationError(f"Service(body={self.body!r}): expected one of {', '.join(BODIES)}")
         if self.result is not None and self.body != "skip":
             raise DeclarationError(f"Service(result={self.result!r}): a result takes a body's place: say body='skip'")
-        object.__setattr__(self, "cpu", _distribution("Service(cpu", self.cpu))
-        object.__setattr__(self, "wait", _distribution("Service(wait", self.wait))
+        object.__setattr__(self, "cpu", as_distribution("Service(cpu", self.cpu))
+        object.__setattr__(self, "wait", as_distribution("Service(wait", self.wait))
 
     def draw(self, stream: RandomStream) -> tuple[float, float]:
         """Seconds of cpu and seconds of wait for one event."""
@@ -174,9 +174,10 @@ class ServiceTable:
         for key, value in (given or {}).items():
             if not callable(key):
                 raise DeclarationError(f"service for {key!r}: expected an event type, a handler or a worker class")
-            table[key] = (
-                value if isinstance(value, Service) else Service(cpu=_distribution(f"service for {key!r}, (cpu", value))
-            )
+            if isinstance(value, Service):
+                table[key] = value
+            else:
+                table[key] = Service(cpu=as_distribution(f"service for {key!r}, (cpu", value))
         return cls(table)
 
     def find(self, handler: Any, event: type[Any], owner: type[Any]) -> Service | None:
@@ -191,7 +192,8 @@ def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 1
 
 
-def _distribution(what: str, value: Any) -> Distribution:
+def as_distribution(what: str, value: Any) -> Distribution:
+    """A distribution as it is, a number of seconds as a constant; else a DeclarationError that begins with ``what``."""
     if isinstance(value, int | float):
         check_amount(what, value, least=0.0)
         return Constant(float(value))

@@ -27,6 +27,7 @@ from edri_sim.topology import pair_of
 
 if TYPE_CHECKING:
     from edri_sim.simulation.cables import Link
+    from edri_sim.simulation.handles import Timer
     from edri_sim.simulation.host import SimulatedHost
     from edri_sim.simulation.kernel import Kernel
     from edri_sim.simulation.network import Network
@@ -75,6 +76,7 @@ class Faults:
         self._hosts = hosts
         self._trace = trace
         self._due: deque[tuple[float, Act, Fault]] = deque()
+        self._alarm: Timer | None = None
         self._paused: dict[Fault, int] = {}
         self._cut: dict[str, str] = {}  # links that were cut by hand, and what the trace calls that
         self._acts: dict[type[Fault], tuple[Act, Act]] = {
@@ -88,15 +90,19 @@ class Faults:
             Pause: (self._pause, self._resume),
         }
 
-    def schedule(self, faults: Iterable[Fault]) -> None:
-        """Let faults happen; at one instant, ends come before beginnings, and then what was given first."""
+    def schedule(self, faults: Iterable[Fault], begin: float = 0.0) -> None:
+        """Let faults happen, ``begin`` being when the run began, in simulated seconds.
+
+        At one instant, ends come before beginnings, and then what was given first.
+        """
         moments: list[tuple[float, bool, int, Act, Fault]] = []
         for number, fault in enumerate(faults):
-            moments.append((fault.at, True, number, self._begin, fault))
+            moments.append((begin + fault.at, True, number, self._begin, fault))
             if fault.until < math.inf:
-                moments.append((fault.until, fault.until == fault.at, number, self._end, fault))
+                moments.append((begin + fault.until, fault.until == fault.at, number, self._end, fault))
         moments.sort(key=lambda moment: moment[:3])
-        self._due.extend((when, act, fault) for when, _, _, act, fault in moments)
+        added = [(when, act, fault) for when, _, _, act, fault in moments]
+        self._due = deque(sorted([*self._due, *added], key=lambda moment: moment[0]))
         self._wait()
 
     def cut(self, a: str, b: str) -> None:
@@ -117,11 +123,15 @@ class Faults:
             self._mark(trace.FAULT_ENDS, self._cut.pop(link.name))
 
     def _wait(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if self._due:
-            timer = self._kernel.call_at(self._due[0][0], _Alarm(self._kernel, self._go_on))
-            self._kernel.engine.put_asleep(timer, for_good=False)
+            self._alarm = self._kernel.call_at(self._due[0][0], _Alarm(self._kernel, self._go_on))
+            self._kernel.engine.put_asleep(self._alarm, for_good=False)
 
     def _go_on(self) -> None:
+        self._alarm = None
         while self._due and self._due[0][0] <= self._kernel.now:
             _, act, fault = self._due.popleft()
             act(fault)

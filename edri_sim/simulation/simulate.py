@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
+from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -59,6 +60,11 @@ class SimulatedNode:
     def __repr__(self) -> str:
         return f"<SimulatedNode {self.name} on {self.host!r}>"
 
+    @property
+    def joined(self) -> bool:
+        """Whether it has switches that join it to others."""
+        return bool(self._spec.switches)
+
     async def program(self) -> None:
         """What the node's host runs, in each of its lives."""
         forever = asyncio.get_running_loop().create_future()
@@ -102,6 +108,20 @@ class SimulatedNode:
             HostDown: like :meth:`request`.
         """
         await self.host.call(lambda: self._subscribed(event, count, timeout))
+
+    async def takes(self, event: type[Any]) -> bool:
+        """Whether a part of this node, once it has started, takes events of this class. Raises HostDown."""
+        return await self.host.call(lambda: self._takes(event))
+
+    async def settled(self) -> None:
+        """Return once nothing that this node published to others waits. Raises HostDown like :meth:`request`."""
+        await self.host.call(self._settled)
+
+    async def _takes(self, event: type[Any]) -> bool:
+        return (await self._started()).takes(event)
+
+    async def _settled(self) -> None:
+        await (await self._started()).settled()
 
     async def _subscribed(self, event: type[Any], count: int, timeout: float | None) -> None:
         await (await self._started()).subscribed(event, count, timeout=timeout)
@@ -160,6 +180,7 @@ class Simulation:
         self.kernel = Kernel(seed=seed, shuffle_ties=shuffle_ties)
         self.network = Network(self.kernel, latency=latency, links=topology.links.values(), seed=seed)
         self.seed = seed
+        self._topology = topology
         self.recorder = Recorder(cap=trace_cap)
         self._services = ServiceTable.of(service)
         self._level = trace
@@ -216,6 +237,20 @@ class Simulation:
     def heal(self, a: str, b: str) -> None:
         """Heal a link that was cut by hand. Raises DeclarationError if there is none."""
         self._faults.heal(a, b)
+
+    def random(self, name: str) -> Random:
+        """A stream of its own for each name, drawn from the seed, for what happens from outside, such as load."""
+        return self._main.random(name)
+
+    def plan(self, faults: Iterable[Fault]) -> None:
+        """Let these faults happen, as those given to the constructor, but with their times counted from now.
+
+        Raises:
+            DeclarationError: one of them could not happen.
+        """
+        listed = list(faults)
+        check_faults(listed, self._topology)
+        self._faults.schedule(listed, self.now)
 
     def _add_host(self, name: str, cores: int, costs: Costs) -> SimulatedHost:
         if check_name("host", name) in self.hosts:

@@ -17,6 +17,7 @@ from edri_sim.toml import Document, dump
 from edri_sim.topology import files, graphs
 from edri_sim.topology.specs import (
     LATENCY,
+    MOST_NODES,
     LinkSpec,
     NodeSpec,
     Pair,
@@ -74,6 +75,8 @@ class Topology:
                 or ``cores`` is below 1.
         """
         self._check_new("node", name)
+        if len(self.nodes) >= MOST_NODES:
+            raise DeclarationError(f"topology {self.name!r} has {MOST_NODES:,} nodes already, and may have no more")
         check_count(f"node({name!r}, cores", cores, 1)
         if type(durable) is not bool:
             raise DeclarationError(f"node({name!r}, durable={durable!r}): expected True or False")
@@ -98,6 +101,10 @@ class Topology:
             DeclarationError: ``count`` is below 1, or what :meth:`node` raises, with none of them added.
         """
         check_count(f"replicas({name!r}, count", count, 1)
+        if len(self.nodes) + count > MOST_NODES:
+            raise DeclarationError(
+                f"replicas({name!r}, count={count}): topology {self.name!r} would have more than {MOST_NODES:,} nodes"
+            )
         names = [f"{name}-{number}" for number in range(1, count + 1)]
         for each in names:
             self._check_new("node", each)

@@ -15,6 +15,9 @@ from edri_sim.service import Costs, check_amount
 LATENCY = 0.0005
 """Seconds that bytes take over a link unless it is given another latency: machines in one hall."""
 
+MOST_NODES = 20_000
+"""Nodes that a topology may have: four times what is measured, and what a gigabyte or two of memory holds."""
+
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 _HIGHEST_PORT = 65_535
 

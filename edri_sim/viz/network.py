@@ -98,8 +98,7 @@ def _on_circle(names: list[str], radius: float, turn: float = 0.0) -> dict[str, 
 
 def line_at(run: Run, a: str, b: str, at: float) -> Line:
     """How the link between two machines was at a moment, in seconds of the run."""
-    start = 0 if run.simulated else next((row[0] for row in run.recorder.rows()), 0)
-    moment = start + round(at * SECOND)
+    moment = run.began + round(at * SECOND)
     lines = run.traffic.lines
     faults = tuple(
         name.rpartition(" ")[0] for name, period in run.traffic.faults if _covers(period, moment) and _is_of(name, a, b)

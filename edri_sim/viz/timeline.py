@@ -46,7 +46,7 @@ def _heading(source: str | None, target: str | None) -> str:
 
 def _axis(run: Run) -> ToSeconds:
     """Simulated time begins at 0, real time with the first row."""
-    start = 0 if run.simulated else next((row[0] for row in run.recorder.rows()), 0)
+    start = run.began
     return lambda time: (time - start) / SECOND
 
 

@@ -1,0 +1,123 @@
+"""Publishing what a load says, on whichever loop runs, and counting what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Protocol
+
+from edri_sim.errors import HostDown, NodeStopped, RequestError
+from edri_sim.events import Request
+from edri_sim.host import RandomStream
+from edri_sim.load import Clients, Event, Load, OpenLoad
+
+
+class Door(Protocol):
+    """What a load needs of its node."""
+
+    async def request(self, event: Request[Any], *, timeout: float | None = None) -> Any:
+        """Send a request, return its reply."""
+
+    async def notify(self, event: Any) -> None:
+        """Send a notification."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of one load: ``offered == ended + missed + sum(failed) + open``.
+
+    ``missed`` are the events that found their node down, or lost it; of the former its trace knows nothing.
+    """
+
+    load: Load
+    offered: int = 0
+    ended: int = 0
+    missed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def open(self) -> int:
+        """Those of which the end was not seen."""
+        return self.offered - self.ended - self.missed - self.failed.total()
+
+    def __str__(self) -> str:
+        words = [f"{self.load}: {self.offered} offered, {self.ended} ended"]
+        words += [f"{number} {code}" for code, number in self.failed.items()]
+        words += [f"{number} {name}" for name, number in (("missed", self.missed), ("open", self.open)) if number]
+        return ", ".join(words)
+
+
+class Driver:
+    """Publishes the events of one load through ``door``.
+
+    The run that it is a part of takes ``duration`` seconds; ``stream`` is where chance comes from.
+    """
+
+    def __init__(self, load: Load, door: Door, stream: RandomStream, duration: float) -> None:
+        self.tally = Tally(load)
+        self._door = door
+        self._stream = stream
+        self._duration = duration
+        self._make = load.maker()
+        self._numbers = count()
+
+    async def run(self) -> None:
+        """Begin now, and return when the load is over and its events have ended; cancelled, it leaves those open."""
+        load = self.tally.load
+        async with asyncio.TaskGroup() as group:
+            if isinstance(load, Clients):
+                for _ in range(load.count):
+                    group.create_task(self._client(load))
+            else:
+                assert isinstance(load, OpenLoad)
+                await self._arrive(load, group.create_task)
+
+    async def _arrive(self, load: OpenLoad, start: Callable[[Any], Any]) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        for at in load.arrivals(self._stream, self._duration):
+            pause = begin + at - loop.time()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            start(self._send(self._make(next(self._numbers))))
+
+    async def _client(self, load: Clients) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + load.end(self._duration)
+        await asyncio.sleep(load.start)
+        well = True
+        while True:
+            pause = load.pause(self._stream, failed=not well)
+            if loop.time() + pause >= end:
+                return
+            await asyncio.sleep(pause)
+            well = await self._send(self._make(next(self._numbers)))
+
+    async def _send(self, event: Event) -> bool:
+        """Publish one event and wait for its end; whether it ended well."""
+        tally, door = self.tally, self._door
+        tally.offered += 1
+        try:
+            if isinstance(event, Request):
+                await door.request(event, timeout=tally.load.timeout)
+            else:
+                await door.notify(event)
+        except (HostDown, NodeStopped):
+            tally.missed += 1
+        except RequestError as error:
+            tally.failed[error.code] += 1
+        else:
+            tally.ended += 1
+            return True
+        return False
+
+
+def first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception of those that a task group, or one inside it, has collected."""
+    found: BaseException = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

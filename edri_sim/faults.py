@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edri_sim.errors import DeclarationError
+from edri_sim.managers.pool import check_count
 from edri_sim.names import check_name
 from edri_sim.service import check_amount
-from edri_sim.topology import Topology, pair_of, unknown
+from edri_sim.topology import Topology, pair_of, pools_of, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,11 @@ class HostFault:
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
+    @property
+    def until(self) -> float:
+        """When it is over, in seconds since the run began."""
+        return self.at
+
     def check_place(self, topology: Topology) -> None:
         """Raise a DeclarationError unless ``topology`` has the machine."""
         _check_host(self, self.name, topology)
@@ -200,12 +206,118 @@ class Pause(HostFault):
         return self.at + self.duration
 
 
-Fault = LastingLinkFault | ConnectionReset | Death | Pause
+@dataclass(frozen=True, slots=True)
+class WorkerCrash(HostFault):
+    """Worker ``index`` of a pool in mode ``process`` ends as by SIGKILL; the pool replaces it, as it does every one.
+
+    ``pool`` is its manager's class and its own name, such as "Images.resizers".
+    """
+
+    kind: ClassVar[str] = "worker crash"
+    pool: str
+    index: int = 0
+
+    def __post_init__(self) -> None:
+        HostFault.__post_init__(self)
+        check_count(f"WorkerCrash({self.name!r}, index", self.index, 0)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.label}[{self.index}]"
+
+    @property
+    def label(self) -> str:
+        """The name of the pool in traces."""
+        return f"{self.name}/{self.pool}"
+
+    def check_place(self, topology: Topology) -> None:
+        """Raise a DeclarationError unless ``topology`` has the worker, in a process of its own."""
+        if self.name not in topology.nodes:
+            raise unknown(f"{self}: node", self.name, topology.nodes)
+        pools = pools_of(topology.nodes[self.name])
+        if self.pool not in pools:
+            raise unknown(f"{self}: pool", self.pool, pools)
+        found = pools[self.pool]
+        if found.mode != "process" or self.index >= found.shape.size:
+            raise DeclarationError(
+                f"{self}: the pool has {found.shape.size} workers in mode {found.mode!r}: expected one of mode"
+                " 'process', and an index below its size"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LastingHostFault(HostFault):
+    """A fault that a machine recovers from after ``duration`` seconds, while which it goes on."""
+
+    duration: float
+
+    def __post_init__(self) -> None:
+        HostFault.__post_init__(self)
+        self._check("duration", self.duration)
+
+    @property
+    def until(self) -> float:
+        """When it is over, in seconds since the run began."""
+        return self.at + self.duration
+
+
+@dataclass(frozen=True, slots=True)
+class SlowConsumer(LastingHostFault):
+    """Each event takes ``delay`` seconds more in the node's handlers, in which they hold nothing but their slot."""
+
+    kind: ClassVar[str] = "slow consumer"
+    delay: float
+
+    def __post_init__(self) -> None:
+        LastingHostFault.__post_init__(self)
+        self._check("delay", self.delay)
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDisk(LastingHostFault):
+    """Each commit takes the machine's disk ``delay`` seconds more."""
+
+    kind: ClassVar[str] = "slow disk"
+    delay: float
+
+    def __post_init__(self) -> None:
+        LastingHostFault.__post_init__(self)
+        self._check("delay", self.delay)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFull(LastingHostFault):
+    """The machine's disk has no room: each commit fails with a StorageError, and stores nothing."""
+
+    kind: ClassVar[str] = "disk full"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJump(HostFault):
+    """Somebody sets the machine's wall clock forward by ``seconds``, or back where they are below 0."""
+
+    kind: ClassVar[str] = "clock jump"
+    seconds: float
+
+    def __post_init__(self) -> None:
+        HostFault.__post_init__(self)
+        given: object = self.seconds
+        if not isinstance(given, int | float) or not math.isfinite(given):
+            raise DeclarationError(f"ClockJump({self.name!r}, seconds={self.seconds!r}): expected a number")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} by {self.seconds:+.9g} s"
+
+
+Fault = LastingLinkFault | ConnectionReset | HostFault
 """Any fault."""
 
 
 KINDS: dict[str, type[Fault]] = {
-    kind.__name__: kind for kind in (Outage, OneWay, AddedLatency, Bandwidth, ConnectionReset, Kill, Crash, Pause)
+    kind.__name__: kind
+    for kind in (
+        Outage, OneWay, AddedLatency, Bandwidth, ConnectionReset, Kill, Crash, Pause, WorkerCrash, SlowConsumer,
+        ClockJump, SlowDisk, DiskFull,
+    )
 }  # fmt: skip
 """Every fault by its name in a file."""
 
@@ -215,7 +327,7 @@ def check(faults: Iterable[Fault], topology: Topology) -> None:
 
     Raises:
         DeclarationError: an item is no fault, names a machine or a link that is not there, or befalls a machine that
-            is down or paused by an earlier one. (A paused machine can die.)
+            is down or paused by an earlier one. (A paused machine can die, and so can its workers.)
     """
     listed = list(faults)
     for fault in listed:
@@ -224,13 +336,14 @@ def check(faults: Iterable[Fault], topology: Topology) -> None:
         fault.check_place(topology)
     last: dict[str, Death | Pause] = {}
     for fault in sorted(listed, key=lambda fault: fault.at):
-        if isinstance(fault, HostFault):
+        if isinstance(fault, Death | Pause | WorkerCrash):
             _check_can_act(fault, last.get(fault.name))
+        if isinstance(fault, Death | Pause):
             last[fault.name] = fault
 
 
-def _check_can_act(fault: Death | Pause, before: Death | Pause | None) -> None:
-    if before is None or fault.at >= before.until or (isinstance(fault, Death) and isinstance(before, Pause)):
+def _check_can_act(fault: Death | Pause | WorkerCrash, before: Death | Pause | None) -> None:
+    if before is None or fault.at >= before.until or (not isinstance(fault, Pause) and isinstance(before, Pause)):
         return
     end = "for good" if before.until == math.inf else f"until {before.until:.9g} s"
     raise DeclarationError(

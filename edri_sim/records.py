@@ -115,6 +115,6 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "float | None": float,
     "Maker": written_maker,
     "Distribution | float": written_distribution,
-    "tuple[float, ...]": list,
-    "Sequence[float]": list,
+    "tuple[float, ...]": lambda numbers: list(map(float, numbers)),
+    "Sequence[float]": lambda numbers: list(map(float, numbers)),
 }

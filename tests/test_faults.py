@@ -8,20 +8,41 @@ from typing import Any
 
 import pytest
 
-from edri_sim import faults
+from edri_sim import Manager, Pool, Request, Worker, event, faults, handles
 from edri_sim.errors import DeclarationError
 from edri_sim.faults import (
     AddedLatency,
     Bandwidth,
+    ClockJump,
     ConnectionReset,
     Crash,
+    DiskFull,
     Fault,
     Kill,
     OneWay,
     Outage,
     Pause,
+    SlowConsumer,
+    SlowDisk,
+    WorkerCrash,
 )
 from edri_sim.topology import Topology
+
+
+@event(name="faults.Resize")
+class Resize(Request[int]):
+    width: int
+
+
+class Resizer(Worker):
+    @handles
+    def resize(self, event: Resize) -> int:
+        return event.width
+
+
+class Images(Manager):
+    resizers = Pool(Resizer, mode="process", size=2)
+    quick = Pool(Resizer, mode="thread")
 
 
 @pytest.fixture
@@ -29,7 +50,7 @@ def topology() -> Topology:
     topology = Topology("photos")
     topology.switch("hub")
     topology.node("web", switch="hub")
-    topology.node("images", switch="hub")
+    topology.node("images", Images, switch="hub")
     return topology
 
 
@@ -42,6 +63,11 @@ GOOD: list[tuple[Fault, str, float]] = [
     (Kill("hub", at=20, restart_after=2), "kill hub", 22),
     (Crash("web", at=20), "crash web", math.inf),
     (Pause("images", at=20, duration=2), "pause images", 22),
+    (WorkerCrash("images", at=19, pool="Images.resizers", index=1), "worker crash images/Images.resizers[1]", 19),
+    (SlowConsumer("images", at=20, duration=2, delay=0.1), "slow consumer images", 22),
+    (SlowDisk("images", at=20, duration=2, delay=0.1), "slow disk images", 22),
+    (DiskFull("images", at=20, duration=2), "disk full images", 22),
+    (ClockJump("images", at=20, seconds=-3600), "clock jump images by -3600 s", 20),
 ]
 
 
@@ -78,6 +104,14 @@ def test_good_faults_pass_in_any_order(topology: Topology) -> None:
         (lambda: Crash("hub", 1, -1), r"Crash\('hub', restart_after=-1\): expected a number, 0 or more"),
         (lambda: Pause("hub", 1, 0), r"Pause\('hub', duration=0\): expected a number above 0"),
         (lambda: Pause("", 1, 1), r"host name '': expected 1 to 64"),
+        (
+            lambda: WorkerCrash("web", 1, "A.b", -1),
+            r"WorkerCrash\('web', index=-1\): expected a whole number, 0 or more",
+        ),
+        (lambda: SlowConsumer("web", 1, 1, 0), r"SlowConsumer\('web', delay=0\): expected a number above 0"),
+        (lambda: SlowDisk("web", 1, 0, 1), r"SlowDisk\('web', duration=0\): expected a number above 0"),
+        (lambda: DiskFull("web", 1, -1), r"DiskFull\('web', duration=-1\): expected a number above 0"),
+        (lambda: ClockJump("web", 1, math.nan), r"ClockJump\('web', seconds=nan\): expected a number"),
     ],
 )
 def test_bad_figures_are_refused(make: Callable[[], Fault], message: str) -> None:
@@ -100,6 +134,23 @@ def test_bad_figures_are_refused(make: Callable[[], Fault], message: str) -> Non
         ([Crash("hub", 1, 2), Pause("hub", 2, 1)], r"pause hub at 2 s: 'hub' is down then, from 1 s until 3 s"),
         ([Pause("hub", 1, 2), Pause("hub", 2, 4)], r"pause hub at 2 s: 'hub' is paused then, from 1 s until 3 s"),
         ([Kill("hub", 1), Kill("hub", 1)], r"kill hub at 1 s: 'hub' is down then, from 1 s for good"),
+        ([WorkerCrash("hub", 1, "Images.resizers")], r"node 'hub' is unknown: expected one of web, images"),
+        (
+            [WorkerCrash("images", 1, "Images.resizer")],
+            r"pool 'Images.resizer' is unknown: did you mean 'Images.re",
+        ),
+        (
+            [WorkerCrash("images", 1, "Images.resizers", 2)],
+            r"the pool has 2 workers in mode 'process': expec",
+        ),
+        (
+            [WorkerCrash("images", 1, "Images.quick")],
+            r"the pool has 1 workers in mode 'thread': expected one of m",
+        ),
+        (
+            [Kill("images", 1, 2), WorkerCrash("images", 2, "Images.resizers")],
+            r"worker crash images/Images.resizers\[0\] at 2 s: 'images' is down then, from 1 s until 3 s",
+        ),
         (["outage"], r"faults: expected faults such as Outage\(\.\.\.\), got 'outage'"),
     ],
 )

@@ -30,14 +30,17 @@ class Processor:
         self.gil = simpy.Resource(env, capacity=1)
         self._working: dict[simpy.Process, None] = {}
 
-    def compute(self, seconds: float, share: float, gil: simpy.Resource, wait: float, done: Callable[[], None]) -> None:
+    def compute(
+        self, seconds: float, share: float, gil: simpy.Resource, wait: float, done: Callable[[], None]
+    ) -> simpy.Process:
         """Hold a core for ``seconds``, with ``gil`` for the share of it, then nothing for ``wait``; then call ``done``.
 
-        ``done`` is not called if the host crashes before.
+        ``done`` is not called if the host crashes before, or what is returned is given to :meth:`stop`.
         """
         process = self.env.process(self._compute(seconds, share, gil, wait))
         self._working[process] = None
         process.callbacks.append(lambda _: self._finished(process, done))
+        return process
 
     def _finished(self, process: simpy.Process, done: Callable[[], None]) -> None:
         if self._working.pop(process, 0) is None:
@@ -75,6 +78,11 @@ class Processor:
                     return 0.0
                 if others or self.cores.queue:
                     return seconds
+
+    def stop(self, process: simpy.Process) -> None:
+        """Stop one piece of work, at once and for good."""
+        if self._working.pop(process, 0) is None and process.is_alive:
+            process.interrupt()
 
     def crash(self) -> None:
         """Stop all work, at once and for good."""

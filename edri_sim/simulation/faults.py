@@ -12,15 +12,21 @@ from edri_sim.errors import DeclarationError
 from edri_sim.faults import (
     AddedLatency,
     Bandwidth,
+    ClockJump,
     ConnectionReset,
     Crash,
     Death,
+    DiskFull,
     Fault,
+    HostFault,
     Kill,
     LastingLinkFault,
     OneWay,
     Outage,
     Pause,
+    SlowConsumer,
+    SlowDisk,
+    WorkerCrash,
 )
 from edri_sim.simulation.cables import CUT, Effect
 from edri_sim.topology import pair_of
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from edri_sim.simulation.host import SimulatedHost
     from edri_sim.simulation.kernel import Kernel
     from edri_sim.simulation.network import Network
+    from edri_sim.simulation.troubles import Troubles
     from edri_sim.trace import Trace
 
 Act = Callable[[Any], None]
@@ -88,6 +95,20 @@ class Faults:
             Kill: (self._kill, self._restart),
             Crash: (self._crash, self._restart),
             Pause: (self._pause, self._resume),
+            WorkerCrash: (self._crash_worker, _nothing),
+            SlowConsumer: (
+                lambda fault: self._troubles(fault).slow(fault.delay),
+                lambda fault: self._troubles(fault).slow(-fault.delay),
+            ),
+            SlowDisk: (
+                lambda fault: self._troubles(fault).slow_disk(fault.delay),
+                lambda fault: self._troubles(fault).slow_disk(-fault.delay),
+            ),
+            DiskFull: (
+                lambda fault: self._troubles(fault).fill_disk(1),
+                lambda fault: self._troubles(fault).fill_disk(-1),
+            ),
+            ClockJump: (lambda fault: self._hosts[fault.name].jump_clock(fault.seconds), _nothing),
         }
 
     def schedule(self, faults: Iterable[Fault], begin: float = 0.0) -> None:
@@ -190,6 +211,15 @@ class Faults:
         host, life = self._hosts[fault.name], self._paused.pop(fault)
         if host.up and host.lives == life:  # if it died meanwhile, a new life is not paused
             host.resume()
+
+    def _troubles(self, fault: HostFault) -> Troubles:
+        return self._hosts[fault.name].troubles
+
+    def _crash_worker(self, fault: WorkerCrash) -> None:
+        host = self._hosts[fault.name]
+        slot = host.troubles.workers.get((fault.label, fault.index))
+        if slot is not None and host.up:
+            host.loop.call_soon(slot.crash)
 
 
 def _nothing(_: object) -> None:

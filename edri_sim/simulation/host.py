@@ -19,6 +19,7 @@ from edri_sim.simulation.compute import Processor
 from edri_sim.simulation.executor import FunctionExecutor
 from edri_sim.simulation.slots import SLOTS, ModelledSlot
 from edri_sim.simulation.storage import Disk, SimulatedStorage
+from edri_sim.simulation.troubles import Troubles
 from edri_sim.trace import Recorder, Trace
 from edri_sim.wall_timer import WallTimer
 
@@ -56,6 +57,7 @@ class SimulatedHost:
         self.costs = costs
         self.services = services
         self.lives = 0
+        self.troubles = Troubles()
         self._kernel = kernel
         self._network = network
         self._cores = cores
@@ -145,6 +147,7 @@ class SimulatedHost:
         self.loop.host = self
         self.processor = Processor(self._kernel.env, self._cores, self.costs.quantum)
         self.loop.executor_hook = FunctionExecutor(self.loop, self.processor, self.services, self.random("executor"))
+        self.troubles.workers.clear()
         self._network.restart(self.name)
         if self._program is not None:
             self._start_program(self._program)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edri_sim.simulation.host import SimulatedHost
 
 _FREE = Service()
+CRASHED = "was killed by SIGKILL"
 
 
 class WatchedStrands(Strands):
@@ -63,6 +64,7 @@ class ModelledSlot(LoopSlot):
         """See :class:`~edri_sim.managers.slot.Slot`; ``extra`` seconds of cpu come on top of the service's."""
         service = self._service(type(job.envelope.event))
         cpu, wait = service.draw(self._stream)
+        wait += self._host.troubles.slowness
         if self._overhead > 0:
             self._sim_loop.stall(self._overhead)
         self._owner.started(job)
@@ -156,6 +158,9 @@ class ModelledProcessSlot(ModelledSlot):
         super().__init__(host, plan, owner, index)
         self._gil = simpy.Resource(host.processor.env, capacity=1)
         self._ended = self._through_codec
+        self._dead = False
+        self._works: dict[Job, simpy.Process | None] = {}
+        host.troubles.workers[plan.label, index] = self
 
     async def start(self) -> None:
         """See :class:`~edri_sim.managers.slot.Slot`; takes the host's ``costs.spawn`` seconds."""
@@ -172,6 +177,7 @@ class ModelledProcessSlot(ModelledSlot):
         except CodecError as error:
             self._owner.ended(job, None, BadEvent(str(error)))
             return
+        self._works[job] = None
         super().submit(job, extra + len(payload) * self._host.costs.byte)
 
     def cancel(self, job: Job) -> None:
@@ -182,26 +188,57 @@ class ModelledProcessSlot(ModelledSlot):
 
     def _kill(self, job: Job) -> None:
         if job in self._owner.jobs_of(self):
-            self._worker = None  # A killed worker gets no call.
-            self.die("was killed by SIGKILL")
+            self.crash()
+
+    def crash(self) -> None:
+        """End the process as SIGKILL does.
+
+        No body begins any more, and whatever one that had begun still says is not heard. It meets its cancellation,
+        where that of a real process would meet nothing.
+        """
+        if self._dead:
+            return
+        self._dead = True
+        self._worker = None  # A killed worker gets no call.
+        self.die(CRASHED)
+        works, self._works = self._works, {}
+        for work in works.values():
+            if work is not None:
+                self._processor.stop(work)
+        for wait in self._waits.values():
+            wait.cancel()
+        self._waits.clear()
+
+    def _compute(self, job: Job, service: Service, cpu: float, wait: float) -> None:
+        done = partial(self._soon, job, service)
+        self._works[job] = self._processor.compute(cpu, service.gil, self._gil, wait, done)
+
+    def _body(self, job: Job, service: Service) -> None:
+        if not self._dead:
+            self._works[job] = None
+            super()._body(job, service)
+
+    def _tell(self, job: Job, value: Any, error: RequestError | None) -> None:
+        self._works.pop(job, None)
+        self._owner.ended(job, value, error)
 
     def _through_codec(self, job: Job, value: Any, error: RequestError | None) -> None:
         """Tell the owner, with the reply through the codec, so that what cannot travel shows here."""
         entry = job.envelope.type
         if error is not None or entry.kind != "request":
-            self._owner.ended(job, value, error)
+            self._tell(job, value, error)
             return
         try:
             payload = entry.reply_codec.encode(value)
             received = entry.reply_codec.decode(payload)
         except CodecError as problem:
-            self._owner.ended(job, None, BadReply(f"{job.envelope.subject}: the reply cannot be sent: {problem}"))
+            self._tell(job, None, BadReply(f"{job.envelope.subject}: the reply cannot be sent: {problem}"))
             return
         cost = len(payload) * self._host.costs.byte
         if cost > 0:
-            self._sim_loop.call_later(cost, self._owner.ended, job, received, None, context=self._context)
+            self._sim_loop.call_later(cost, self._tell, job, received, None, context=self._context)
         else:
-            self._owner.ended(job, received, None)
+            self._tell(job, received, None)
 
 
 SLOTS: dict[str, Callable[[SimulatedHost, WorkerPlan, SlotOwner, int], ModelledSlot]] = {

@@ -105,8 +105,13 @@ class SimulatedStorage:
 
     async def commit(self, batch: Sequence[Statement]) -> None:
         """See :class:`~edri_sim.host.Storage`."""
-        seconds = self._host.costs.commit
-        await self._put(lambda connection: write(connection, batch, self._disk.place), seconds, changes=True)
+        troubles, place = self._host.troubles, self._disk.place
+
+        def work(connection: sqlite3.Connection) -> None:
+            troubles.check_room(place)
+            write(connection, batch, place)
+
+        await self._put(work, self._host.costs.commit + troubles.delay, changes=True)
 
     async def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See :class:`~edri_sim.host.Storage`."""

@@ -24,13 +24,14 @@ from edri_sim.topology.specs import (
     SwitchSpec,
     check_address,
     pair_of,
+    pools_of,
     unknown,
 )
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["LATENCY", "LinkSpec", "NodeSpec", "Pair", "SwitchSpec", "Topology", "pair_of", "unknown"]
+__all__ = ["LATENCY", "LinkSpec", "NodeSpec", "Pair", "SwitchSpec", "Topology", "pair_of", "pools_of", "unknown"]
 
 
 class Topology:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edri_sim.errors import DeclarationError
-from edri_sim.managers.pool import check_count
+from edri_sim.managers.manager import Manager
+from edri_sim.managers.pool import Pool, check_count
 from edri_sim.node import PartFactory
 from edri_sim.service import Costs, check_amount
 
@@ -81,6 +82,17 @@ class LinkSpec:
 def pair_of(a: str, b: str) -> Pair:
     """The key of the link between two machines, whichever is named first."""
     return (a, b) if a <= b else (b, a)
+
+
+def pools_of(spec: NodeSpec) -> dict[str, Pool]:
+    """The pools of a node's managers, by the manager's class and their own name, such as "Images.resizers"."""
+    pools: dict[str, Pool] = {}
+    for factory in spec.parts:
+        # Factories are there to be called, and what they make is idle.
+        cls = factory if isinstance(factory, type) else type(factory())
+        if issubclass(cls, Manager):
+            pools |= {f"{cls.__name__}.{name}": pool for name, pool in cls.pools().items()}
+    return pools
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> DeclarationError:

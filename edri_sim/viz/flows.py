@@ -8,10 +8,8 @@ from typing import NamedTuple
 import networkx as nx
 
 from edri_sim import trace
-from edri_sim.managers.manager import Manager
-from edri_sim.node import PartFactory
 from edri_sim.run import Run
-from edri_sim.topology import Topology
+from edri_sim.topology import Topology, pools_of
 
 OUTSIDE = "outside"
 """Whoever is no component: the program that uses the node."""
@@ -47,19 +45,9 @@ def flows(run: Run) -> dict[Flow, int]:
 
 def pool_modes(topology: Topology) -> dict[str, str]:
     """The mode of each pool of a topology, by the pool's label."""
-    modes: dict[str, str] = {}
-    for spec in topology.nodes.values():
-        for factory in spec.parts:
-            cls = _manager_class(factory)
-            for name, pool in cls.pools().items() if cls is not None else ():
-                modes[f"{spec.name}/{cls.__name__}.{name}"] = pool.mode  # type: ignore[union-attr]
-    return modes
-
-
-def _manager_class(factory: PartFactory) -> type[Manager] | None:
-    """The class of the manager that a factory makes; factories are there to be called, and what they make is idle."""
-    cls = factory if isinstance(factory, type) else type(factory())
-    return cls if issubclass(cls, Manager) else None
+    return {
+        f"{spec.name}/{name}": pool.mode for spec in topology.nodes.values() for name, pool in pools_of(spec).items()
+    }
 
 
 def places(counts: Mapping[Flow, int]) -> dict[str, tuple[float, float]]:

@@ -33,6 +33,12 @@ class Shop(Manager):
     sellers = Pool(Seller, size=2)
 
 
+class Press(Manager):
+    """Sells too, with two workers in processes of their own."""
+
+    printers = Pool(Seller, mode="process", size=2)
+
+
 class Books(Manager):
     """Keeps the books; ``limit`` is the most that it remembers."""
 

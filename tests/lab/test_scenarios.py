@@ -209,3 +209,33 @@ def test_the_backlog_rises_and_falls() -> None:
     assert during["waiting"].max() == 10
     assert frame["waiting"].iloc[-1] == 0
     assert frame["time"].is_monotonic_increasing
+
+
+def test_every_fault_and_every_load_has_its_form_in_a_file(tmp_path: Path) -> None:
+    listed: list[Any] = [
+        faults.Outage("shop", "hub", at=1, duration=1), faults.OneWay("hub", "shop", at=2, duration=1),
+        faults.AddedLatency("shop", "hub", at=1, duration=1, latency=0.1, jitter=0.05),
+        faults.Bandwidth("shop", "hub", at=1, duration=1, rate=1e3), faults.ConnectionReset("shop", "hub", at=1),
+        faults.Kill("hub", at=3), faults.Crash("door", at=3, restart_after=1), faults.Pause("office", at=3, duration=1),
+        faults.WorkerCrash("press", at=1, pool="Press.printers", index=1),
+        faults.SlowConsumer("office", at=1, duration=1, delay=1), faults.ClockJump("office", at=1, seconds=-5),
+        faults.SlowDisk("office", at=1, duration=1, delay=1), faults.DiskFull("office", at=1, duration=1),
+    ]  # fmt: skip
+    options: dict[str, Any] = {"node": "door", "start": 1.0, "until": 9.0, "timeout": 2.0}
+    loads: list[load.Load] = [
+        load.Poisson(shop.order, rate=2, **options), load.Constant(shop.order, rate=2, **options),
+        load.Burst(shop.order, size=2, every=3, **options), load.Ramp(shop.order, rate=0, to_rate=2, **options),
+        load.RecordedLoad(shop.order, times=[1, 2.5], **options),
+        load.Clients(shop.order, count=2, think=service.Empirical([0.5, 1]), **options),
+    ]  # fmt: skip
+    topology = shop.street()
+    topology.node("press", shop.Press, switch="hub")
+    scenario = Scenario(topology, duration=10, faults=listed, load=loads)
+    assert {type(fault).__name__ for fault in listed} == set(faults.KINDS)
+    assert {type(each).__name__ for each in loads} == set(load.KINDS)
+    path = tmp_path / "street.toml"
+    path.write_text(scenario.to_toml(), encoding="utf-8")
+    again = Scenario.from_toml(path)
+    assert again.to_toml() == scenario.to_toml()
+    assert again.faults == scenario.faults
+    assert [each.maker() for each in again.load] == [shop.order] * 6

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edri_sim.node import Node as Node
     from edri_sim.node import part as part
     from edri_sim.realtime.launch import serve as serve
+    from edri_sim.realtime.scenarios import run_real as run_real
     from edri_sim.routing.deadletter import DeadLetter as DeadLetter
     from edri_sim.routing.tunnel import TunnelEnd as TunnelEnd
     from edri_sim.run import Run as Run
@@ -76,6 +77,7 @@ _HOME = {
     "handles": "edri_sim.managers.worker",
     "observes": "edri_sim.managers.observing",
     "part": "edri_sim.node",
+    "run_real": "edri_sim.realtime.scenarios",
     "serve": "edri_sim.realtime.launch",
     "simulate": "edri_sim.simulation.scenarios",
     "sleep": "edri_sim.managers.blocking",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from edri_sim.errors import HostDown, NodeStopped, RequestError
 from edri_sim.events import Request
 from edri_sim.host import RandomStream
 from edri_sim.load import Clients, Event, Load, OpenLoad
+from edri_sim.topology import Topology
 
 
 class Door(Protocol):
@@ -23,6 +24,33 @@ class Door(Protocol):
 
     async def notify(self, event: Any) -> None:
         """Send a notification."""
+
+
+class Place(Door, Protocol):
+    """A node of a scenario, on either loop."""
+
+    async def takes(self, event: type[Any]) -> bool:
+        """Whether a part of it takes events of this class."""
+
+    async def subscribed(self, event: type[Any], count: int = 1, *, timeout: float | None = None) -> None:
+        """Return once it knows ``count`` nodes, itself included, that want events of this class."""
+
+    async def settled(self) -> None:
+        """Return once nothing that it published to others waits."""
+
+
+async def meet(loads: Iterable[Load], topology: Topology, places: Mapping[str, Place], patience: float) -> None:
+    """Return once each node that publishes knows all that take what it does.
+
+    Raises:
+        NoRoute: it does not after ``patience`` seconds.
+    """
+    for load in loads:
+        event, spec = load.event_type(), topology.nodes[load.node]
+        if spec.switches:
+            there = [place for name, place in places.items() if name == load.node or topology.nodes[name].switches]
+            takers = [await place.takes(event) for place in there]
+            await places[load.node].subscribed(event, sum(takers), timeout=patience)
 
 
 @dataclass(slots=True)

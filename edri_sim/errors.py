@@ -172,6 +172,10 @@ class BadReply(RequestError):
     code = "bad_reply"
 
 
+class UnsupportedFault(EdriError):
+    """A fault of a scenario cannot be made to happen in real time; the message names it, and says why."""
+
+
 class SimulationError(EdriError):
     """The base of what only a simulation can raise."""
 

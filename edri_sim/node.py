@@ -148,7 +148,7 @@ class Node:
         limit = self._settings.request_timeout if timeout is None else timeout
         await self._open_router().table.subscribed(event, count, limit)
 
-    def takes(self, event: type[Any]) -> bool:
+    async def takes(self, event: type[Any]) -> bool:
         """Whether a part of this node takes events of this class."""
         return self._open_router().table.wants(event)
 

@@ -11,7 +11,7 @@ from edri_sim import faults as faults_
 from edri_sim import load as load_
 from edri_sim import records
 from edri_sim.errors import DeclarationError
-from edri_sim.faults import Fault
+from edri_sim.faults import Fault, LinkFault
 from edri_sim.load import Load
 from edri_sim.references import resolve
 from edri_sim.service import Service, ServiceTable, check_amount
@@ -76,6 +76,11 @@ class Scenario:
                 raise DeclarationError(
                     f"{fault} at {fault.at:.9g} s is after the end of the scenario, at {self.duration:.9g} s"
                 )
+
+    @property
+    def link_faults(self) -> list[LinkFault]:
+        """The faults of links."""
+        return [fault for fault in self.faults if isinstance(fault, LinkFault)]
 
     # As a file
 

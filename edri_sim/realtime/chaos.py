@@ -30,6 +30,8 @@ class Proxy:
         self._whole = asyncio.Event()
         self._whole.set()
         self._server: asyncio.Server | None = None
+        self.port = 0
+        """Where it listens, once it was started."""
 
     def __repr__(self) -> str:
         state = {name: "open" if line.open else "cut" for name, line in self._lines.items()}
@@ -55,8 +57,8 @@ class Proxy:
     async def start(self, port: int = 0) -> int:
         """Listen on ``port`` of the loopback interface, by default one that is free. Returns it."""
         self._server = await asyncio.get_running_loop().create_server(self._accept, LOOPBACK, port)
-        number: int = self._server.sockets[0].getsockname()[1]
-        return number
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self.port
 
     async def close(self) -> None:
         """Take no more connections, and break those that there are."""
@@ -101,18 +103,19 @@ class Proxy:
         Connections stay, and what was sent waits, as it would be sent again after the cut; then it passes in its order.
         New connections are taken, and are connected to the target after the cut, but for those that gave up before.
         """
-        self._set_open()
+        self.only()
 
     def one_way(self, direction: str) -> None:
         """Let bytes pass in ``direction`` (``out`` or ``back``) alone; new connections wait as in a cut."""
         self._check(direction)
-        self._set_open(direction)
+        self.only(direction)
 
     def heal(self) -> None:
         """End a cut of either kind; latency and bandwidth stay as they are."""
-        self._set_open(OUT, BACK)
+        self.only(OUT, BACK)
 
-    def _set_open(self, *directions: str) -> None:
+    def only(self, *directions: str) -> None:
+        """Let bytes pass in these directions, and in no other."""
         for name, line in self._lines.items():
             line.open = name in directions
         if len(directions) == len(self._lines):

@@ -35,7 +35,7 @@ def _method_slot(plan: WorkerPlan, owner: SlotOwner, index: int) -> Slot:
     return LoopSlot(plan, owner, index, spawner(asyncio.get_running_loop()), plan.settings.kill_after)
 
 
-_SLOTS: dict[str, SlotFactory] = {"method": _method_slot, "thread": ThreadSlot, "process": ProcessSlot}
+_SLOTS: dict[str, SlotFactory] = {"method": _method_slot, "thread": ThreadSlot}
 
 
 class LocalExecutor:
@@ -53,15 +53,21 @@ class LocalHost:
     """The machine that this program runs on.
 
     ``seed`` fixes the streams of :meth:`random`; without one they are different at every start. ``data`` is the folder
-    of its storage, by default that of the setting ``data``.
+    of its storage, by default that of the setting ``data``. Several hosts may share a ``recorder``, and have each a
+    ``name`` of its own in it.
     """
 
-    def __init__(self, settings: Settings | None = None, *, seed: object = None, data: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, seed: object = None, data: Path | None = None,
+        recorder: Recorder | None = None, name: str | None = None,
+    ) -> None:  # fmt: skip
         chosen = settings or Settings()
-        self.name = socket.gethostname()
+        self.name = name or socket.gethostname()
+        self.workers: dict[tuple[str, int], ProcessSlot] = {}
+        """The last process worker of each pool and index."""
         self._seed = secrets.token_hex(16) if seed is None else seed
         self._data = Path(chosen.data) if data is None and chosen.data else data
-        self.recorder = Recorder(cap=chosen.trace_cap)
+        self.recorder = Recorder(cap=chosen.trace_cap) if recorder is None else recorder
         self.trace = Trace(chosen.trace, self.name, time.monotonic_ns, recorder=self.recorder)
 
     def now(self) -> datetime:
@@ -95,7 +101,11 @@ class LocalHost:
 
     def executor(self, mode: str) -> LocalExecutor:
         """See :class:`~edri_sim.host.Host`."""
-        return LocalExecutor(_SLOTS[mode])
+        return LocalExecutor(self._process_slot if mode == "process" else _SLOTS[mode])
+
+    def _process_slot(self, plan: WorkerPlan, owner: SlotOwner, index: int) -> Slot:
+        slot = self.workers[plan.label, index] = ProcessSlot(plan, owner, index)
+        return slot
 
     def storage(self, name: str) -> FileStorage:
         """See :class:`~edri_sim.host.Host`; the file ``<name>.sqlite`` in the data folder."""

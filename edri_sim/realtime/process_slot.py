@@ -143,6 +143,11 @@ class ProcessSlot:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
 
+    def crash(self) -> None:
+        """Kill the child, for a test of what comes of that."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
     def _reap(self) -> int:
         """End the child if it still runs, and collect it. Returns its exit code."""
         process = self._process

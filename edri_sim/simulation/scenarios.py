@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 
-from edri_sim.driving import Driver, first
+from edri_sim.driving import Driver, first, meet
 from edri_sim.errors import DeclarationError, HostDown
 from edri_sim.run import SECOND, Run
 from edri_sim.scenario import Scenario
@@ -70,7 +70,7 @@ class Trial:
     async def main(self) -> None:
         """What the simulation's main coroutine does: let all meet, then load and faults, then let all end."""
         simulation, scenario = self.simulation, self._scenario
-        await self._meet()
+        await meet(scenario.load, scenario.topology, simulation.nodes, MEETING)
         self._began = simulation.now
         simulation.plan(scenario.faults)
         self._drivers = [
@@ -86,15 +86,6 @@ class Trial:
                     task.cancel()
         except BaseExceptionGroup as errors:
             raise first(errors) from None
-
-    async def _meet(self) -> None:
-        """Return once each node that publishes knows all that take what it does; until then nothing counts."""
-        nodes = self.simulation.nodes
-        for load in self._scenario.load:
-            event, there = load.event_type(), nodes[load.node]
-            if self._scenario.topology.nodes[load.node].switches:
-                takers = [await node.takes(event) for node in nodes.values() if node is there or node.joined]
-                await there.subscribed(event, sum(takers), timeout=MEETING)
 
     async def _drain(self, driving: Sequence[asyncio.Task[None]]) -> None:
         """Wait, for as long as the scenario says, until nothing is under way any more."""

@@ -60,11 +60,6 @@ class SimulatedNode:
     def __repr__(self) -> str:
         return f"<SimulatedNode {self.name} on {self.host!r}>"
 
-    @property
-    def joined(self) -> bool:
-        """Whether it has switches that join it to others."""
-        return bool(self._spec.switches)
-
     async def program(self) -> None:
         """What the node's host runs, in each of its lives."""
         forever = asyncio.get_running_loop().create_future()
@@ -118,7 +113,7 @@ class SimulatedNode:
         await self.host.call(self._settled)
 
     async def _takes(self, event: type[Any]) -> bool:
-        return (await self._started()).takes(event)
+        return await (await self._started()).takes(event)
 
     async def _settled(self) -> None:
         await (await self._started()).settled()

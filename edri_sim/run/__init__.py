@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edri_sim.driving import Tally
 from edri_sim.errors import MissingExtra
-from edri_sim.run import tables
+from edri_sim.run import export, tables
+from edri_sim.run.comparison import Comparison
 from edri_sim.run.parts import Parts, Ways
 from edri_sim.run.spans import SECOND, Span, Visit, spans_of
 from edri_sim.run.summary import summary
-from edri_sim.run.words import percentile
+from edri_sim.run.words import mean, percentile
 from edri_sim.trace import Recorder
 from edri_sim.traffic import Account, Traffic, account, steps
 
@@ -101,6 +104,15 @@ class Run:
         return self.duration - self.warm_up
 
     @cached_property
+    def last(self) -> int:
+        """When its last row was written, in nanoseconds on the clock of its rows."""
+        return max((row[0] for row in self.recorder.rows()), default=self.began)
+
+    def since(self, time: float) -> float:
+        """Microseconds from the begin of the run to a ``time`` on the clock of its rows, in nanoseconds."""
+        return (time - self.began) / 1e3
+
+    @cached_property
     def spans(self) -> list[Span]:
         """Every event whose publication was recorded, in order."""
         return spans_of(self.recorder)
@@ -181,6 +193,26 @@ class Run:
         length = self.measured * SECOND
         return {name: total / (length * max(1, slots.get(name, 1))) for name, total in busy.items()} if length else {}
 
+    def figures(self) -> dict[str, float]:
+        """The main figures by name: of each type of event how many there were, and how many ended well and badly.
+
+        Also its throughput (events per second), its latency (seconds), and what the latency consists of in the mean;
+        and what was busy, 0 to 1.
+        """
+        found: dict[str, float] = {}
+        for type_ in self.types:
+            found[f"{type_} count"] = sum(span.type == type_ for span in self.counted)
+            found[f"{type_} ok"] = len(self.latencies(type_))
+            found[f"{type_} failed"] = self.count(type_, "failed") + self.count(type_, "dropped")
+            found[f"{type_} per s"] = self.throughput(type_)
+            found[f"{type_} mean"] = mean(self.latencies(type_))
+            found |= {f"{type_} p{level:g}": value for level, value in self.percentiles(type_).items()}
+            parts = self.mean_parts(type_)
+            found |= {f"{type_} {name}": value for name, value in (parts._asdict() if parts else {}).items()}
+        shares = {**self.utilisation(), **{f"cores of {name}": share for name, share in self.cores.items()}}
+        shares |= {f"link {name}": share for name, share in self.links.items()}
+        return found | {f"busy {name}": share for name, share in shares.items()}
+
     def account(self, source: str | None = None, target: str | None = None) -> Account:
         """What one router owed another, and what became of it; None stands for any."""
         return account(self.traffic.between(source, target))
@@ -220,6 +252,28 @@ class Run:
         """How many events waited between each two routers: time (seconds since the run began), both names, a number."""
         return tables.backlog(self)
 
+    def compare(self, other: Run) -> Comparison:
+        """The :meth:`figures` of this run and another, side by side."""
+        return Comparison(self, other)
+
     def summary(self) -> str:
         """Tables of counts, latencies and their parts by event type, of what was busy, and what passed."""
         return summary(self)
+
+    # For other tools
+
+    def to_csv(self, path: Path | str) -> None:
+        """Write :meth:`events` as CSV. Raises OSError, and MissingExtra without the extra ``lab``."""
+        export.to_csv(self, path)
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Write :meth:`events` as Parquet. Raises OSError, and MissingExtra without the extra ``parquet``."""
+        export.to_parquet(self, path)
+
+    def to_perfetto(self, path: Path | str) -> None:
+        """Write Chrome's trace format, which ui.perfetto.dev shows. Raises OSError."""
+        export.to_perfetto(self, path)
+
+    def to_otlp(self, path: Path | str, *, epoch: datetime = export.EPOCH) -> None:
+        """Write OTLP JSON for OpenTelemetry's tools; ``epoch`` is when the run began. Raises OSError."""
+        export.to_otlp(self, path, epoch=epoch)

@@ -18,6 +18,11 @@ def percentile(ordered: Sequence[float], level: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def mean(values: Sequence[float]) -> float:
+    """The mean; NaN of nothing."""
+    return math.fsum(values) / len(values) if values else math.nan
+
+
 def milliseconds(seconds: float) -> str:
     """Three significant figures, or all whole milliseconds: 1e+03 is for machines."""
     value = 1000 * seconds

@@ -45,6 +45,8 @@ class Direction:
         self._kernel = kernel
         self._env = kernel.env
         self._seed = seed
+        self.crossed = 0
+        """Bytes that have crossed, where the bandwidth is limited: elsewhere many take a shorter way than this code."""
         self._effects: dict[object, Effect] = {}
         self._carried: dict[Flight, Line] = {}
         self._queue: deque[Flight] = deque()
@@ -148,6 +150,7 @@ class Direction:
         self._schedule()
 
     def _cross(self, flight: Flight) -> None:
+        self.crossed += flight.size
         self._carried[flight].leave_at(flight, self._env._now + self.delay())
         self.give_back(flight)
 

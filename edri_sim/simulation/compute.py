@@ -28,6 +28,8 @@ class Processor:
         self._quantum = quantum or math.inf
         self.cores = simpy.Resource(env, capacity=cores)
         self.gil = simpy.Resource(env, capacity=1)
+        self.busy = 0.0
+        """Core-seconds of work that has been done."""
         self._working: dict[simpy.Process, None] = {}
 
     def compute(
@@ -74,6 +76,7 @@ class Processor:
                 turn = min(seconds, self._quantum)
                 yield self.env.timeout(turn)
                 seconds -= turn
+                self.busy += turn
                 if seconds < _NOTHING:
                     return 0.0
                 if others or self.cores.queue:

@@ -57,6 +57,7 @@ class SimulatedHost:
         self.costs = costs
         self.services = services
         self.lives = 0
+        self._done_before = 0.0
         self.troubles = Troubles()
         self._kernel = kernel
         self._network = network
@@ -165,6 +166,7 @@ class SimulatedHost:
     def _end_life(self) -> None:
         self._must_be_up()
         self.up = False
+        self._done_before += self.processor.busy
         self.loop.shut()
         self.processor.crash()
         for name, disk in self._disks.items():
@@ -190,6 +192,16 @@ class SimulatedHost:
         if self.up:
             for timer in [timer for timer in self._wall_timers if timer.waits]:
                 timer.look()
+
+    @property
+    def cores(self) -> int:
+        """How many cores it has."""
+        return self._cores
+
+    @property
+    def busy(self) -> float:
+        """Core-seconds of modelled work that it has done in all of its lives."""
+        return self._done_before + (self.processor.busy if self.up else 0.0)
 
     def _must_be_up(self) -> None:
         if not self.up:

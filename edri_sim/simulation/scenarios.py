@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from edri_sim.driving import Driver, first, meet
 from edri_sim.errors import DeclarationError, HostDown
 from edri_sim.run import SECOND, Run
 from edri_sim.scenario import Scenario
-from edri_sim.simulation.simulate import SimulatedNode, Simulation
+from edri_sim.simulation.simulate import MAIN, SimulatedNode, Simulation
 
 MEETING = 60.0
 """Simulated seconds within which all who publish have to know who takes what they publish."""
@@ -39,6 +40,20 @@ async def simulate_async(scenario: Scenario, seed: int = 7, *, trace: str = "ful
         return trial.result()
 
 
+class Use(NamedTuple):
+    """What was used of machines and of limited links, by name."""
+
+    cores: Mapping[str, float]
+    links: Mapping[str, float]
+
+    def shares(self, before: Use, seconds: float) -> Use:
+        """The shares of so many ``seconds`` that are beyond what was used ``before``."""
+        return Use(
+            {name: (used - before.cores[name]) / seconds for name, used in self.cores.items()},
+            {name: (used - before.links[name]) / seconds for name, used in self.links.items()},
+        )
+
+
 class Trial:
     """One run of a scenario, under way."""
 
@@ -52,6 +67,7 @@ class Trial:
         )
         self._drivers: list[Driver] = []
         self._began = 0.0
+        self._shares = Use({}, {})
 
     def __enter__(self) -> Trial:
         return self
@@ -64,7 +80,7 @@ class Trial:
         return Run(
             self.simulation.recorder, duration=self._scenario.duration, simulated=True, seed=self.simulation.seed,
             began=round(self._began * SECOND), warm_up=self._scenario.warm_up,
-            tallies=[driver.tally for driver in self._drivers],
+            tallies=[driver.tally for driver in self._drivers], cores=self._shares.cores, links=self._shares.links,
         )  # fmt: skip
 
     async def main(self) -> None:
@@ -80,12 +96,25 @@ class Trial:
         try:
             async with asyncio.TaskGroup() as group:
                 driving = [group.create_task(driver.run()) for driver in self._drivers]
-                await asyncio.sleep(scenario.duration)
+                await asyncio.sleep(scenario.warm_up)
+                before = self._use()
+                await asyncio.sleep(self._began + scenario.duration - simulation.now)
+                self._shares = self._use().shares(before, scenario.duration - scenario.warm_up)
                 await self._drain(driving)
                 for task in driving:
                     task.cancel()
         except BaseExceptionGroup as errors:
             raise first(errors) from None
+
+    def _use(self) -> Use:
+        """What machines and links have been used until now: seconds of one core, or at full bandwidth."""
+        hosts = {name: host.busy / host.cores for name, host in self.simulation.hosts.items()}
+        del hosts[MAIN]
+        directions = [
+            direction for link in self.simulation.network.links.values() for direction in link.directions.values()
+        ]
+        links = {each.name: each.crossed / each.spec.bandwidth for each in directions if each.spec.bandwidth}
+        return Use(hosts, links)
 
     async def _drain(self, driving: Sequence[asyncio.Task[None]]) -> None:
         """Wait, for as long as the scenario says, until nothing is under way any more."""

@@ -12,7 +12,7 @@ command -v '$(PYTHON)' >/dev/null 2>&1 || { echo "'$(PYTHON)' was not found: ins
 '$(PYTHON)' -c 'import venv, ensurepip' >/dev/null 2>&1 || echo "'$(PYTHON)' has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"
 endef
 
-.PHONY: help demo test swarm lint lab notebooks bench clean
+.PHONY: help demo test theory swarm lint lab notebooks bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,9 @@ test: lint $(VENV)/pythons.stamp ## lint, then run every test and notebook
 
 swarm: $(VENV)/dev.stamp ## run the models for 10,000 and 1,000 seeds (ten to thirty minutes; SWARM="--flows 500 --first 10000")
 	$(BIN)/python -m tests.swarm $(SWARM)
+
+theory: $(VENV)/dev.stamp ## compare queues with theory at a utilisation of 0.95 too
+	EDRI_THEORY=1 $(BIN)/python -m pytest tests/lab/test_theory.py
 
 lint: $(VENV)/dev.stamp ## check style, types and the walls between the modules
 	$(BIN)/ruff check .

@@ -15,6 +15,12 @@ from edri_sim.host import RandomStream
 from edri_sim.load import Clients, Event, Load, OpenLoad
 from edri_sim.topology import Topology
 
+STEPS = 100
+"""How often it is said how far a run has come."""
+
+Progress = Callable[[float], None]
+"""Told the share of a run's duration that has passed, 0 to 1."""
+
 
 class Door(Protocol):
     """What a load needs of its node."""
@@ -141,6 +147,21 @@ class Driver:
             tally.ended += 1
             return True
         return False
+
+
+async def pass_time(begin: float, duration: float, progress: Progress) -> None:
+    """Sleep until ``duration`` seconds after ``begin`` on the loop's clock, and say at each hundredth how far it is.
+
+    The steps are there whether somebody looks or not, so that it is the same run.
+    """
+    loop = asyncio.get_running_loop()
+    for step in range(1, STEPS + 1):
+        await asyncio.sleep(max(0.0, begin + duration * step / STEPS - loop.time()))
+        progress(step / STEPS)
+
+
+def unseen(_: float) -> None:
+    """Nobody looks."""
 
 
 def first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,4 +1,4 @@
-"""The command line: ``edri-sim demo | up | switch | node | status | certs``."""
+"""The command line: ``edri-sim demo | simulate | run | up | switch | node | status | certs``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 import edri_sim
-from edri_sim.cli import certs, demo, programs, status, up
-from edri_sim.errors import DeclarationError, EdriError, MissingExtra, SettingsError
+from edri_sim.cli import certs, demo, programs, scenario, status, up
+from edri_sim.errors import DeclarationError, EdriError, MissingExtra, SettingsError, UnsupportedFault
 
 INTERRUPTED = 128 + 2
 """The exit code of a program that Ctrl-C ended, by the convention of shells."""
@@ -19,7 +19,9 @@ _UsageError: Any = typer.BadParameter.__bases__[0]
 """The base of what is wrong with a command line: typer has it from click, or brings it along under a private name."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (demo.demo, up.up, programs.switch, programs.node, status.status, certs.certs):
+for command in (
+    demo.demo, scenario.simulate, scenario.run, up.up, programs.switch, programs.node, status.status, certs.certs,
+):  # fmt: skip
     app.command()(command)
 
 
@@ -29,7 +31,7 @@ def main() -> None:
         code = app(prog_name="edri-sim", standalone_mode=False)
     except _UsageError as error:
         code = _complain(f"{error.format_message().rstrip('.')}; see edri-sim --help", USAGE)
-    except (SettingsError, DeclarationError, MissingExtra) as error:
+    except (SettingsError, DeclarationError, MissingExtra, UnsupportedFault) as error:
         code = _complain(str(error), USAGE)
     except EdriError as error:
         code = _complain(f"{type(error).__name__}: {error}", 1)

@@ -1,4 +1,4 @@
-"""Finding a topology by the name that a command line gives it: ``MODULE:TOPOLOGY`` or ``FILE.py:TOPOLOGY``."""
+"""Finding a topology or a scenario by the name that a command line gives it: ``MODULE:NAME`` or ``FILE.py:NAME``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 from edri_sim.errors import SettingsError
+from edri_sim.scenario import Scenario
 from edri_sim.topology import Topology
+
+T = TypeVar("T")
 
 
 def load_topology(target: str) -> Topology:
@@ -18,23 +22,40 @@ def load_topology(target: str) -> Topology:
 
     Raises SettingsError, which says what of ``target`` is wrong: its form, the module, the attribute or its type.
     """
+    return _load(target, Topology, "shop.system:topology")
+
+
+def load_scenario(target: str) -> Scenario:
+    """The scenario that ``target`` names, as in :func:`load_topology`, or that a file ``*.toml`` describes.
+
+    The folder of a file is on the import path. Raises SettingsError, and DeclarationError for what a file says.
+    """
+    if target.endswith(".toml"):
+        _put_first(Path.cwd())
+        _put_first(Path(target).resolve().parent)
+        return Scenario.from_toml(target)
+    return _load(target, Scenario, "shop.rush:scenario")
+
+
+def _load(target: str, kind: type[T], example: str) -> T:
     where, _, attribute = target.rpartition(":")
     is_file = where.endswith(".py")
     if not attribute.isidentifier() or not (is_file or all(part.isidentifier() for part in where.split("."))):
-        raise SettingsError(f"{target!r}: expected MODULE:TOPOLOGY or FILE.py:TOPOLOGY, such as shop.system:topology")
+        word = kind.__name__.upper()
+        raise SettingsError(f"{target!r}: expected MODULE:{word} or FILE.py:{word}, such as {example}")
     module = _import_file(where) if is_file else _import_module(where)
     if not hasattr(module, attribute):
-        raise SettingsError(f"{target}: module {module.__name__} has no {attribute!r}{_hint(module, attribute)}")
+        raise SettingsError(f"{target}: module {module.__name__} has no {attribute!r}{_hint(module, attribute, kind)}")
     found = getattr(module, attribute)
-    if not isinstance(found, Topology):
-        raise SettingsError(f"{target}: expected a Topology, and this is of type {type(found).__name__}")
+    if not isinstance(found, kind):
+        raise SettingsError(f"{target}: expected a {kind.__name__}, and this is of type {type(found).__name__}")
     return found
 
 
-def _hint(module: ModuleType, attribute: str) -> str:
-    names = [name for name, value in vars(module).items() if isinstance(value, Topology)]
+def _hint(module: ModuleType, attribute: str, kind: type[Any]) -> str:
+    names = [name for name, value in vars(module).items() if isinstance(value, kind)]
     near = difflib.get_close_matches(attribute, names, n=1) or names[:1]
-    return f": did you mean {near[0]!r}?" if near else ", nor any topology"
+    return f": did you mean {near[0]!r}?" if near else f", nor any {kind.__name__.lower()}"
 
 
 def _import_module(name: str) -> ModuleType:

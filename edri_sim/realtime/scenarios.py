@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edri_sim.driving import Driver, first, meet
+from edri_sim.driving import Driver, Progress, first, meet, pass_time, unseen
 from edri_sim.errors import DeclarationError
 from edri_sim.links.address import Address
 from edri_sim.links.switch import Switch
@@ -29,12 +29,15 @@ MEETING = 30.0
 """Seconds within which all who publish have to know who takes what they publish."""
 
 
-async def run_real(scenario: Scenario, *, settings: Settings | None = None) -> Run:
+async def run_real(
+    scenario: Scenario, *, settings: Settings | None = None, progress: Progress = unseen
+) -> Run:  # fmt: skip
     """Run a scenario in real time: real connections over the loopback interface, and real worker processes.
 
     All nodes and switches are in this program, on the running loop; where a link has faults, a proxy is between a node
     and its switch. What the topology says of links, cores and costs, and the scenario's services, are for simulated
-    time. ``settings`` are every node's, but for the data folder: each gets one of its own for the run.
+    time. ``settings`` are every node's, but for the data folder: each gets one of its own for the run. ``progress`` is
+    told the share of the duration that has passed, 0 to 1.
 
     Raises:
         UnsupportedFault: a fault cannot be made to happen here; nothing has been started.
@@ -49,7 +52,7 @@ async def run_real(scenario: Scenario, *, settings: Settings | None = None) -> R
         async with AsyncExitStack() as stack:
             stage = Stage(scenario, settings or Settings(), Path(folder))
             await stage.build(stack)
-            return await stage.play()
+            return await stage.play(progress)
 
 
 class Stage:
@@ -98,7 +101,7 @@ class Stage:
         proxy = self._proxies.get(pair_of(node, switch))
         return str(listen[switch]) if proxy is None else f"{LOOPBACK}:{proxy.port}"
 
-    async def play(self) -> Run:
+    async def play(self, progress: Progress) -> Run:
         """Let all meet, then load and faults, then let all end."""
         scenario, host = self._scenario, self._outside
         await meet(scenario.load, scenario.topology, self._nodes, MEETING)
@@ -112,7 +115,7 @@ class Stage:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(driver.run()) for driver in drivers]
                 making = group.create_task(faults.run())
-                await asyncio.sleep(scenario.duration)
+                await pass_time(asyncio.get_running_loop().time(), scenario.duration, progress)
                 await self._drain(tasks, making)
                 for task in tasks:
                     task.cancel()

@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from edri_sim.driving import Driver, first, meet
-from edri_sim.errors import DeclarationError, HostDown
+from edri_sim.driving import Driver, Progress, first, meet, pass_time, unseen
+from edri_sim.errors import DeclarationError
+from edri_sim.events import registry
+from edri_sim.invariants import Rule, check
 from edri_sim.run import SECOND, Run
 from edri_sim.scenario import Scenario
-from edri_sim.simulation.simulate import MAIN, SimulatedNode, Simulation
+from edri_sim.simulation.simulate import MAIN, Simulation
+from edri_sim.trace import DELIVERED
 
 MEETING = 60.0
 """Simulated seconds within which all who publish have to know who takes what they publish."""
 
 
-def simulate(scenario: Scenario, seed: int = 7, *, trace: str = "full", trace_cap: int = 0) -> Run:
+def simulate(
+    scenario: Scenario, seed: int = 7, *, trace: str = "full", trace_cap: int = 0, rules: Iterable[Rule] | None = (),
+    progress: Progress = unseen,
+) -> Run:  # fmt: skip
     """Run a scenario in simulated time; works in a notebook cell too.
 
     The same ``seed`` gives the same run. ``trace`` is a level of :mod:`edri_sim.trace`, and ``trace_cap`` how many rows
-    it keeps (0: all).
+    it keeps (0: all). The run is checked against :mod:`edri_sim.invariants` and ``rules`` of one's own; None: not.
+
+    ``progress`` is told the share of the duration that has passed, 0 to 1.
 
     Raises:
+        InvariantBroken: it broke a rule.
         DeclarationError: something of the scenario could not happen.
         NoRoute: a node that publishes cannot reach those that take what it does.
     """
     with Trial(scenario, seed, trace, trace_cap) as trial:
-        trial.simulation.run(trial.main())
-        return trial.result()
+        trial.simulation.run(trial.main(progress))
+        return trial.result(rules)
 
 
-async def simulate_async(scenario: Scenario, seed: int = 7, *, trace: str = "full", trace_cap: int = 0) -> Run:
+async def simulate_async(
+    scenario: Scenario, seed: int = 7, *, trace: str = "full", trace_cap: int = 0, rules: Iterable[Rule] | None = (),
+    progress: Progress = unseen,
+) -> Run:  # fmt: skip
     """As :func:`simulate`, in slices, so that the caller's event loop breathes; ends on Ctrl-C and when cancelled."""
     with Trial(scenario, seed, trace, trace_cap) as trial:
-        await trial.simulation.run_async(trial.main())
-        return trial.result()
+        await trial.simulation.run_async(trial.main(progress))
+        return trial.result(rules)
 
 
 class Use(NamedTuple):
@@ -68,6 +80,8 @@ class Trial:
         self._drivers: list[Driver] = []
         self._began = 0.0
         self._shares = Use({}, {})
+        self._owing: list[str] = []
+        self._untaken: dict[tuple[str, str], None] = {}
 
     def __enter__(self) -> Trial:
         return self
@@ -75,15 +89,29 @@ class Trial:
     def __exit__(self, *_: object) -> None:
         self.simulation.close()
 
-    def result(self) -> Run:
-        """What came of it."""
+    def result(self, rules: Iterable[Rule] | None) -> Run:
+        """What came of it, checked against all invariants and ``rules``; None: not checked."""
+        run = self._run()
+        if rules is not None:
+            check(run, [self._flows_drain, self._takers_took, *rules])
+        return run
+
+    def _flows_drain(self, _: Run) -> Iterator[str]:
+        """When the faults are over, everything that is owed arrives; nodes of which that is not so."""
+        yield from (f"{name} still owes others something" for name in self._owing)
+
+    def _takers_took(self, _: Run) -> Iterator[str]:
+        """Nothing comes to a router that has nobody for it; what did."""
+        yield from (f"{type_} came to {name}, which takes none" for type_, name in self._untaken)
+
+    def _run(self) -> Run:
         return Run(
             self.simulation.recorder, duration=self._scenario.duration, simulated=True, seed=self.simulation.seed,
             began=round(self._began * SECOND), warm_up=self._scenario.warm_up,
             tallies=[driver.tally for driver in self._drivers], cores=self._shares.cores, links=self._shares.links,
         )  # fmt: skip
 
-    async def main(self) -> None:
+    async def main(self, progress: Progress) -> None:
         """What the simulation's main coroutine does: let all meet, then load and faults, then let all end."""
         simulation, scenario = self.simulation, self._scenario
         await meet(scenario.load, scenario.topology, simulation.nodes, MEETING)
@@ -96,13 +124,15 @@ class Trial:
         try:
             async with asyncio.TaskGroup() as group:
                 driving = [group.create_task(driver.run()) for driver in self._drivers]
+                passing = group.create_task(pass_time(self._began, scenario.duration, progress))
                 await asyncio.sleep(scenario.warm_up)
                 before = self._use()
-                await asyncio.sleep(self._began + scenario.duration - simulation.now)
+                await passing
                 self._shares = self._use().shares(before, scenario.duration - scenario.warm_up)
                 await self._drain(driving)
                 for task in driving:
                     task.cancel()
+                await self._look_for_takers()
         except BaseExceptionGroup as errors:
             raise first(errors) from None
 
@@ -124,11 +154,18 @@ class Trial:
             async with asyncio.timeout(self._scenario.drain):
                 for task in driving:
                     await task
-                for node in self.simulation.nodes.values():
-                    await self._settle(node)
+                if all(host.up for host in self.simulation.hosts.values()):
+                    # What is for a machine that stays down is kept until its time is over: nothing to wait for.
+                    self._owing = list(self.simulation.nodes)
+                    for node in self.simulation.nodes.values():
+                        await node.settled()
+                        self._owing.remove(node.name)
 
-    async def _settle(self, node: SimulatedNode) -> None:
-        # What is for a machine that stays down is kept until its time is over: nothing to wait for.
-        if all(host.up for host in self.simulation.hosts.values()):
-            with suppress(HostDown):
-                await node.settled()
+    async def _look_for_takers(self) -> None:
+        """Note what came to nodes that are up, and take no events of its type."""
+        types, names = registry.snapshot().by_name, self.simulation.recorder.names.list()
+        rows = self.simulation.recorder.rows()
+        for kind, host in dict.fromkeys((row[6], row[2]) for row in rows if row[1] == DELIVERED):
+            node, entry = self.simulation.nodes[names[host]], types.get(names[kind])
+            if node.host.up and entry is not None and not await node.takes(entry.cls):
+                self._untaken[entry.name, node.name] = None

@@ -51,12 +51,14 @@ async def meet(loads: Iterable[Load], topology: Topology, places: Mapping[str, P
     Raises:
         NoRoute: it does not after ``patience`` seconds.
     """
+    joined = [place for name, place in places.items() if topology.nodes[name].switches]
+    takers: dict[type[Event], int] = {}
     for load in loads:
-        event, spec = load.event_type(), topology.nodes[load.node]
-        if spec.switches:
-            there = [place for name, place in places.items() if name == load.node or topology.nodes[name].switches]
-            takers = [await place.takes(event) for place in there]
-            await places[load.node].subscribed(event, sum(takers), timeout=patience)
+        event = load.event_type()
+        if topology.nodes[load.node].switches:
+            if event not in takers:
+                takers[event] = sum([await place.takes(event) for place in joined])
+            await places[load.node].subscribed(event, takers[event], timeout=patience)
 
 
 @dataclass(slots=True)

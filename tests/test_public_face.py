@@ -33,3 +33,11 @@ def test_a_topology_in_simulated_time() -> None:
     run = face.simulated()
     assert run.count("face.Resize", "replied") == 1
     assert 0.2 < run.percentiles("face.Resize")[50] < 1
+
+
+async def test_a_scenario_on_both_loops() -> None:
+    simulated, real = await face.on_both_loops()
+    assert (simulated.simulated, real.simulated) == (True, False)
+    for run in (simulated, real):
+        assert run.tallies[0].offered == run.count("face.Resize", "replied") > 5
+    assert "face.Resize p95" in str(simulated.compare(real))

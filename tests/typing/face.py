@@ -13,6 +13,7 @@ from edri_sim import (
     Pool,
     Request,
     Run,
+    Scenario,
     Scheduler,
     Simulation,
     Switch,
@@ -21,8 +22,11 @@ from edri_sim import (
     event,
     faults,
     handles,
+    load,
     part,
+    run_real,
     service,
+    simulate,
     sleep,
 )
 from edri_sim.scheduling import Schedule, ScheduleInfo, Unschedule
@@ -119,3 +123,23 @@ def simulated() -> Run:
         assert thumbnail is not None
         assert thumbnail.path == "cat.jpg.small"
         return sim.result()
+
+
+def rush() -> Scenario:
+    """A scenario, for either loop."""
+    topology = Topology("photos")
+    topology.switch("hub")
+    topology.node("web", switch="hub")
+    topology.node("images", part(Images, []), switch="hub", cores=4)
+    return Scenario(
+        topology,
+        duration=1,
+        load=[load.Poisson(lambda i: Resize(f"{i}.jpg"), rate=20, node="web")],
+        faults=[faults.Outage("images", "hub", at=0.2, duration=0.3)],
+        service={Resize: service.LogNormal(mean=0.05, cv=0.4)},
+    )
+
+
+async def on_both_loops() -> tuple[Run, Run]:
+    """The same scenario in simulated and in real time."""
+    return simulate(rush(), seed=7), await run_real(rush())

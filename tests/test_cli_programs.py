@@ -244,6 +244,16 @@ def test_a_status_that_is_not_there_is_told(here: Here) -> None:
         assert done.stderr.startswith(f"edri-sim: no switch shows its status at {address}: ")
 
 
+def test_a_switch_says_where_its_status_is() -> None:
+    status = free_address()
+    with Program("switch", "--listen", free_address(), "--status", status) as hub:
+        line = hub.until("the status of switch")
+        url = line.rpartition(" ")[2].strip()
+        assert url == f"http://{status}/status"
+        with urlopen(url) as answer:
+            assert json.load(answer)["switch"] == "hub"
+
+
 def test_addresses_of_other_machines_take_a_word() -> None:
     port = free_address().rpartition(":")[2]
     with Program("switch", "--listen", f"0.0.0.0:{port}", "--status", "", "--insecure") as hub:

@@ -22,6 +22,7 @@ from edri_sim.links.line import SwitchLine
 from edri_sim.links.outbox import DurableOutbox
 from edri_sim.links.switch import Switch, SwitchConfig
 from edri_sim.links.tcp import switch_lines
+from edri_sim.logs import NodeLog
 from edri_sim.node import TERMINATED, Node
 from edri_sim.realtime.deployment import check_durable
 from edri_sim.realtime.host import LocalHost
@@ -174,6 +175,7 @@ async def run_switch(settings: SwitchSettings, *, ready: Ready = _nothing) -> No
     (address,) = _addresses(settings.listen)
     status = _addresses(settings.status)
     host = LocalHost()
+    log = NodeLog("switch", settings.name, host.now)
     for place in status:
         check_status(place, host, settings)
     switch = Switch(settings.name, settings.listen, host, SwitchConfig.of(settings))
@@ -182,6 +184,7 @@ async def run_switch(settings: SwitchSettings, *, ready: Ready = _nothing) -> No
         for place in status:
             server = StatusServer(place, switch.status)
             await _listen(stack, server, f"the status of switch {settings.name!r}", place, "--status")
+            log.info("the status of switch %s is at http://%s/status", settings.name, place)
         ready()
         await asyncio.get_running_loop().create_future()
 

@@ -44,6 +44,10 @@ class WorkerBroken(EdriError):
     """
 
 
+class ReplayError(EdriError):
+    """A replay could not be written as a film; the message says what is missing, or what ffmpeg said."""
+
+
 class RequestError(EdriError):
     """The base of every way in which a request ends without a reply.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from edri_sim.errors import SettingsError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from edri_sim.run import Run
     from edri_sim.topology import Topology
+    from edri_sim.viz.replay.widget import Replay
 
 
 class Plots:
@@ -58,6 +60,15 @@ class Plots:
         ax = theme.axes(ax, 8.5, 4.6)
         draw_timeline(ax, self._run, source, target)
         return ax
+
+    def replay(self, topology: Topology | None = None) -> Replay:
+        """The run, to be played in the browser: events on their way, step by step, there and back in time.
+
+        ``topology`` adds the machines and links that the trace does not speak of. See
+        :meth:`~edri_sim.viz.replay.widget.Replay.save_html` for a file that plays without a notebook.
+        """
+        replay: Replay = import_module("edri_sim.viz.replay.widget").Replay(self._run, topology)
+        return replay
 
     def latency(self, type_: str | None = None, *, against: Run | None = None, ax: Axes | None = None) -> Axes:
         """The share of events, of one type or of each, that had ended by each latency; p50 and p95 are marked.

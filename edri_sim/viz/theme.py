@@ -19,6 +19,9 @@ INK = "#24292f"
 FAINT = "#6a737d"
 GRID = "#d9dce0"
 PAPER = "#ffffff"
+UP = "#7a8793"
+DOWN = "#D55E00"
+"""A link that stands, and one that is broken, which is dashed too."""
 
 
 class Picture(Axes):

@@ -51,7 +51,7 @@ def main() -> None:
     run, topology = crowd(), crowd_topology()
     crowd(9, 900).plot.replay()  # What is imported on first use is not of the picture's cost.
     print(
-        f"graph of 300 nodes          {seconds(lambda: theme.svg(theme.figure_of(run.plot.network(topology)))):8.2f} s"
+        f"graph of 300 nodes          {seconds(lambda: theme.svg(theme.figure_of(run.plot.topology(topology)))):8.2f} s"
     )
     print(f"replay of {len(run.recorder):,} rows      {seconds(lambda: Replay(run)):8.2f} s")
     replay = Replay(run)

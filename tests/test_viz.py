@@ -196,7 +196,7 @@ def test_what_a_handler_of_another_nodes_event_publishes_comes_from_that_handler
 
 
 def test_an_arrow_passes_the_boxes_between_its_ends(abroad: Run) -> None:
-    ax = abroad.plot.topology()
+    ax = abroad.plot.flows()
     boxes = [patch.get_bbox().padded(-0.02) for patch in ax.patches if patch.get_zorder() == 3]
     arrows = [patch.get_path().interpolated(50) for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
     assert (len(boxes), len(arrows)) == (4, 4)
@@ -221,7 +221,7 @@ def test_the_topology_tells_the_modes_of_pools_behind_factories_too() -> None:
 
 
 def test_the_graph_names_components_sizes_modes_and_counts(run: Run) -> None:
-    shown = words(run.plot.topology(cafe()))
+    shown = words(run.plot.flows(cafe()))
     for wanted in ("your program", "node bar", "Bar", "Guests", "kettles", "mills", "6 × Brew", "6 × Served"):  # noqa: RUF001
         assert wanted in shown
     assert "pool of Bar: 2 processes" in shown
@@ -229,7 +229,7 @@ def test_the_graph_names_components_sizes_modes_and_counts(run: Run) -> None:
 
 
 def test_without_the_topology_the_graph_knows_slots_alone(run: Run) -> None:
-    shown = words(run.plot.topology())
+    shown = words(run.plot.flows())
     assert "pool of Bar: 2 slots" in shown
     assert "pool of Bar: 1 slot" in shown
 
@@ -291,7 +291,7 @@ def test_a_node_of_several_columns_has_no_other_within_its_frame() -> None:
     run = bar_and_hall()
     at = places(flows(run))
     assert at["bar/HastyBar"][0] < at["bar/HastyBar.mills"][0] == at["hall/Guests"][0]
-    ax = run.plot.topology()
+    ax = run.plot.flows()
     assert len(rooms(ax)) == 3
     assert overlapping(ax) == []
     (low, high), (left, right) = ax.get_ylim(), ax.get_xlim()
@@ -333,14 +333,14 @@ def two_nodes_in_a_column() -> Axes:
     with Simulation(topology, seed=1) as simulation:
         simulation.run(main(simulation))
         simulation.run(until=2)
-        return simulation.result().plot.topology(topology)
+        return simulation.result().plot.flows(topology)
 
 
 # The network
 
 
 def test_two_nodes_and_a_switch_have_room(run: Run) -> None:
-    low, high = run.plot.network(shop("a", "b")).get_ylim()
+    low, high = run.plot.topology(shop("a", "b")).get_ylim()
     assert low <= -0.3
     assert high >= 0.3
 
@@ -348,7 +348,7 @@ def test_two_nodes_and_a_switch_have_room(run: Run) -> None:
 @pytest.mark.parametrize("count", range(1, 9))
 def test_no_link_to_a_switch_runs_through_another_switch(run: Run, count: int) -> None:
     nodes = [f"n{number}" for number in range(count)]
-    ax = run.plot.network(shop(*nodes, switches=("left", "right")))
+    ax = run.plot.topology(shop(*nodes, switches=("left", "right")))
     at = {text.get_text(): text.get_position() for text in ax.texts}
     (left_x, left_y), (right_x, right_y) = at["left"], at["right"]
     for name in nodes:
@@ -446,7 +446,7 @@ def test_axes_without_a_figure_are_refused() -> None:
 def test_a_run_without_events_can_be_drawn() -> None:
     with Simulation(cafe()) as simulation:
         nothing = simulation.result()
-    for draw in (nothing.plot.topology, nothing.plot.latency, nothing.plot.utilisation):
+    for draw in (nothing.plot.flows, nothing.plot.latency, nothing.plot.utilisation):
         assert isinstance(draw(), Axes)
 
 
@@ -472,7 +472,7 @@ import hashlib, sys
 from tests.test_viz import cafe, simulate
 from edri_sim.viz import theme
 run = simulate()
-for ax in (run.plot.topology(cafe()), run.plot.latency(), run.plot.latency("Brew", against=simulate(seed=2)),
+for ax in (run.plot.flows(cafe()), run.plot.latency(), run.plot.latency("Brew", against=simulate(seed=2)),
            run.plot.utilisation()):
     print(hashlib.sha256(theme.svg(theme.figure_of(ax))).hexdigest())
 print("matplotlib.pyplot" in sys.modules)

@@ -21,8 +21,11 @@ from edri_sim import Manager, Node, Notification, Run, Simulation, Topology, eve
 from edri_sim.errors import SettingsError
 from edri_sim.faults import Fault, Kill, OneWay, Outage
 from edri_sim.trace import Recorder
+from edri_sim.traffic import Period
 from edri_sim.viz import network, theme, timeline
-from edri_sim.viz.network import Line, draw_network, line_at
+from edri_sim.viz.moment import Load, loads_at
+from edri_sim.viz.network import draw_network
+from edri_sim.viz.replay.scene import scene_of
 
 OUTAGE = Outage("left", "hub", 0.2, 0.3)
 COUNT, EVERY = 80, 0.01
@@ -223,59 +226,90 @@ def test_real_time_begins_with_the_first_row() -> None:
 # The network
 
 
+def broken(run: Run, node: str, at: float) -> bool:
+    """Whether the line between a node and the switch was broken at a time."""
+    scene = scene_of(run, pair())
+    (link,) = [place for place, link in enumerate(scene.links) if scene.vertices[link.a].name == node]
+    return scene.broken(link, at)
+
+
 def test_a_link_that_is_cut_is_at_fault_though_its_ends_take_it_for_whole(run: Run) -> None:
-    cut, whole = line_at(run, "left", "hub", 0.4), line_at(run, "right", "hub", 0.4)
-    assert (cut.up, cut.faults, cut.broken) == (True, ("outage",), True)
-    assert (whole.up, whole.faults, whole.broken) == (True, (), False)
-    assert 15 <= cut.crossed == whole.crossed <= 20
-    assert cut.waiting >= 15
-    assert whole.waiting == 0  # They wait at left, and not at the node that they are for.
-    assert str(cut) == f"outage\n{cut.crossed}\n{cut.waiting} wait"
+    assert run.traffic.lines["left", "hub"] == [Period(run.traffic.lines["left", "hub"][0].start, None)]
+    assert broken(run, "left", 0.4)
+    assert not broken(run, "right", 0.4)
+    loads = loads_at(run, 0.4)
+    assert 15 <= loads["left"].crossed == loads["right"].crossed <= 20
+    assert loads["left"].held >= 15
+    assert loads["right"].waiting == 0  # They wait at left, and not at the node that they are for.
+    assert str(loads["left"]) == f"{loads['left'].held} wait"
 
 
 def test_before_and_after_the_outage_the_line_is_whole(run: Run) -> None:
-    for at in (0.1, run.duration):
-        assert line_at(run, "left", "hub", at)[3] == ()
-    assert line_at(run, "hub", "left", run.duration) == Line(True, COUNT, 0)
-    assert line_at(run, "left", "hub", 0.0) == Line(False, 0, 0)  # It is still to be made.
+    assert [broken(run, "left", at) for at in (0.0, 0.1, 1.0)] == [
+        True,
+        False,
+        False,
+    ]  # At first it is still to be made.
+    assert loads_at(run, run.duration)["left"] == Load(crossed=COUNT)
+    assert loads_at(run, 0.0) == {}
 
 
-@pytest.mark.parametrize(("fault", "words_"), [(OneWay("hub", "left", 0.2, 0.3), "one-way outage"), (OUTAGE, "outage")])
-def test_a_fault_is_the_links_from_whichever_end_it_is_named(fault: Fault, words_: str) -> None:
+def test_the_rate_is_that_of_late(run: Run) -> None:
+    assert loads_at(run, 0.19)["left"].rate == pytest.approx(1 / EVERY, rel=0.1)
+    assert loads_at(run, 0.45)["left"].rate == 0
+    assert loads_at(run, run.duration)["left"].rate == 0
+
+
+@pytest.mark.parametrize("fault", [OneWay("hub", "left", 0.2, 0.3), OUTAGE])
+def test_a_fault_is_the_links_from_whichever_end_it_is_named(fault: Fault) -> None:
     run = simulate([fault])
-    for ends in (("left", "hub"), ("hub", "left")):
-        assert line_at(run, *ends, 0.4).faults == (words_,)
-    assert line_at(run, "right", "hub", 0.4).faults == ()
+    assert broken(run, "left", 0.4)
+    assert not broken(run, "right", 0.4)
 
 
 def test_a_line_is_down_while_its_switch_is() -> None:
     run = simulate([Kill("hub", 0.3, restart_after=0.4)])
-    down = line_at(run, "left", "hub", 0.5)
-    assert (down.up, down.faults) == (False, ())
-    assert str(down).startswith("down\n")
-    assert line_at(run, "left", "hub", run.duration).up
+    assert broken(run, "left", 0.5)
+    ax = run.plot.topology(pair(), t=0.5)
+    assert [word.partition("\n")[0] for word in words(ax) if "passed" in word] == ["down", "down"]
+    assert "kill hub" in words(ax)
+    assert not broken(run, "left", run.duration - 0.01)
 
 
 def test_the_picture_names_machines_and_colours_lines(run: Run) -> None:
-    ax = run.plot.network(pair(), at=0.4)
+    ax = run.plot.topology(pair(), t=0.4)
     assert ax.get_title("left") == "pair at 0.4 s"
-    for wanted in ("hub", "left", "right", str(line_at(run, "left", "hub", 0.4))):
+    passed = loads_at(run, 0.4)["left"].crossed
+    for wanted in ("hub", "left", "right", f"outage\n{passed} passed\n0/s", f"{passed} passed\n0/s"):
         assert wanted in words(ax)
     drawn = {line.get_color(): line.get_linestyle() for line in ax.lines if line.get_marker() == "None"}
     assert drawn == {network.DOWN: "--", network.UP: "-"}
-    assert run.plot.network(pair()).get_title("left") == f"pair at {run.duration:g} s"
+    assert run.plot.topology(pair()).get_title("left") == f"pair at {run.duration:g} s"
+
+
+def test_what_is_on_its_way_is_a_dot_and_more_rows_make_a_wider_line(run: Run) -> None:
+    before, cut = (run.plot.topology(pair(), t=t) for t in (0.19, 0.45))
+    dots = [line for line in before.lines if line.get_marker() == "o"]
+    assert dots
+    widths = [max(line.get_linewidth() for line in ax.lines if line.get_marker() == "None") for ax in (before, cut)]
+    assert widths[0] > widths[1]
+
+
+def test_a_time_outside_the_run_is_refused(run: Run) -> None:
+    for t in (-0.1, 99.0):
+        with pytest.raises(SettingsError, match=rf"t={t}: expected seconds of the run, 0 to 2"):
+            run.plot.topology(t=t)
 
 
 def test_without_a_run_the_lines_are_grey_and_have_no_figures() -> None:
     ax = draw_network(None, pair())
     assert sorted(words(ax)) == ["hub", "left", "right"]
-    assert {line.get_color() for line in ax.lines if line.get_marker() == "None"} == {network.UNKNOWN}
+    assert {line.get_color() for line in ax.lines if line.get_marker() == "None"} == {theme.FAINT}
     assert ax.get_title("left") == "pair"
 
 
-def test_machines_in_a_row_are_not_cut_off(run: Run) -> None:
-    ax = run.plot.network(pair())
-    assert ax.get_ylim() == (-0.4, 0.4)
+def test_the_picture_is_as_high_as_its_machines_need(run: Run) -> None:
+    assert run.plot.topology(pair()).get_ylim() == (-0.4, 0.4)
     crowd = Topology("crowd")
     crowd.switch("hub")
     for number in range(8):
@@ -291,7 +325,7 @@ def test_many_nodes_have_small_labels_and_no_figures_on_their_lines(run: Run) ->
         crowd.node(f"n{number}", switch="hub")
     ax = draw_network(None, crowd, run)
     assert len(words(ax)) == 51
-    assert all(float(text.get_fontsize()) < 8 for text in ax.texts)
+    assert not any("passed" in word for word in words(ax))
 
 
 def test_a_topology_without_switches_has_its_nodes_in_a_ring() -> None:
@@ -303,9 +337,9 @@ def test_a_topology_without_switches_has_its_nodes_in_a_ring() -> None:
     assert words(ax) == ["a", "b"]
 
 
-@pytest.mark.parametrize("picture", ["timeline", "network"])
+@pytest.mark.parametrize("picture", ["timeline", "topology"])
 def test_given_axes_are_drawn_into_and_equal_runs_give_equal_bytes(run: Run, picture: str) -> None:
-    arguments = [pair()] if picture == "network" else []
+    arguments = [pair()] if picture == "topology" else []
     mine = Figure().add_subplot()
     assert getattr(run.plot, picture)(*arguments, ax=mine) is mine
     first, second = (theme.svg(theme.figure_of(getattr(one.plot, picture)(*arguments))) for one in (run, simulate()))
@@ -320,4 +354,4 @@ def test_a_real_run_can_be_drawn() -> None:
 
     run = asyncio.run(main())
     assert run.plot.timeline().get_title("left") == "What passed between the nodes"
-    assert line_at(run, "left", "hub", 0.0).up is None
+    assert run.plot.topology().get_title("left") == "Who sends what to whom"  # A single node has no network.

@@ -16,7 +16,7 @@ from edri_sim.viz.accessor import Plots
 
 def network(run: Run, topology: Topology) -> bytes:
     """Who sent what to whom."""
-    return theme.svg(theme.figure_of(Plots(run).topology(topology)))
+    return theme.svg(theme.figure_of(Plots(run).flows(topology)))
 
 
 def latency(real: Run, simulated: Run) -> bytes:
@@ -57,5 +57,5 @@ def outage(show: OutageShow) -> list[bytes]:
 def outage_network(show: OutageShow) -> bytes:
     """The machines shortly before the simulated link healed."""
     ax = theme.figure(12.5, 2.4).add_subplot()
-    Plots(show.simulated.run).network(show.topology, at=show.plan.cut + 0.9 * show.plan.duration, ax=ax)
+    Plots(show.simulated.run).topology(show.topology, t=show.plan.cut + 0.9 * show.plan.duration, ax=ax)
     return theme.svg(theme.figure_of(ax))

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from edri_sim.errors import SettingsError
 from edri_sim.viz import theme
+from edri_sim.viz.comparison import draw_comparison
+from edri_sim.viz.dark import darken
 from edri_sim.viz.graph import draw_flows
 from edri_sim.viz.latency import draw_latency, types_with_latency
 from edri_sim.viz.network import draw_network
+from edri_sim.viz.replay.scene import scene_of
+from edri_sim.viz.sequence import draw_sequence
 from edri_sim.viz.timeline import draw_timeline
 from edri_sim.viz.utilisation import draw_utilisation
 
@@ -22,26 +26,53 @@ if TYPE_CHECKING:
 
 
 class Plots:
-    """Pictures of a run, each as matplotlib axes.
+    """Pictures of a run, each as matplotlib axes; ``run.plot.dark`` has the same for a dark page.
 
     ``ax`` draws into axes of one's own; without it a new figure is made, which Jupyter shows and pyplot does not know.
-    ``against`` draws a second run beside the first.
+    ``against`` draws a second run beside the first. ``topology`` adds what the trace does not speak of: machines that
+    never connected, links between switches, and the mode of each pool.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, dark: bool = False) -> None:
         self._run = run
+        self._dark = dark
 
-    def topology(self, topology: Topology | None = None, *, ax: Axes | None = None) -> Axes:
-        """Who sent which events to whom, and how many. ``topology`` adds the mode of each pool."""
-        return draw_flows(ax, self._run, topology)
+    @property
+    def dark(self) -> Plots:
+        """The same pictures in colours for a dark page."""
+        return Plots(self._run, dark=True)
 
-    def network(self, topology: Topology, *, at: float | None = None, ax: Axes | None = None) -> Axes:
-        """The nodes and switches of a topology, and how their lines were ``at`` so many seconds (by default the end).
+    def topology(self, topology: Topology | None = None, *, t: float | None = None, ax: Axes | None = None) -> Axes:
+        """The machines and the links between them as they were ``t`` seconds into the run, by default at its end.
 
-        A green line was up, a dashed orange one down or at fault; the figures are the events that its node had sent and
-        got by then, and those that waited in its outbox. A node with several lines has the same figures at each.
+        A box says how many handlers were at work and how many events waited; a link, how many events had passed, and
+        how many a second of late: a node with several links has the same figures at each. A dashed orange link was
+        down, or suffered the fault that is written on it. Dots are events on their way. A run of a single node has no
+        network: it is drawn as by :meth:`flows`.
+
+        Raises:
+            SettingsError: ``t`` is not within the run.
         """
-        return draw_network(ax, topology, self._run, at)
+        if not scene_of(self._run, topology).machines:
+            return self.flows(topology, ax=ax)
+        return self._shown(draw_network(ax, topology, self._run, t))
+
+    def flows(self, topology: Topology | None = None, *, ax: Axes | None = None) -> Axes:
+        """Who sent which events to whom, and how many."""
+        return self._shown(draw_flows(ax, self._run, topology))
+
+    def sequence(
+        self, what: str | tuple[float, float] | None = None, *, topology: Topology | None = None, ax: Axes | None = None
+    ) -> Axes:
+        """A line for each node, time to the right, and arrows for events on their way: Lamport's space-time diagram.
+
+        ``what`` is an event's id, in full or as "node/number": it is drawn with what led to it and what came of it. Or
+        it is a window in seconds of the run, (begin, end); by default all of it.
+
+        Raises:
+            SettingsError: there is no such event, the window is empty, or there are too many arrows for one picture.
+        """
+        return self._shown(draw_sequence(ax, self._run, what, topology))
 
     def timeline(self, source: str | None = None, target: str | None = None, *, ax: Axes | None = None) -> Axes:
         """What passed from a node to another over time (None: any): accepted, delivered, the backlog between them.
@@ -59,13 +90,12 @@ class Plots:
                 raise SettingsError(f"timeline({name!r}): no such node took part: {others}")
         ax = theme.axes(ax, 8.5, 4.6)
         draw_timeline(ax, self._run, source, target)
-        return ax
+        return self._shown(ax)
 
     def replay(self, topology: Topology | None = None) -> Replay:
         """The run, to be played in the browser: events on their way, step by step, there and back in time.
 
-        ``topology`` adds the machines and links that the trace does not speak of. See
-        :meth:`~edri_sim.viz.replay.widget.Replay.save_html` for a file that plays without a notebook.
+        See :meth:`~edri_sim.viz.replay.widget.Replay.save_html` for a file that plays without a notebook.
         """
         replay: Replay = import_module("edri_sim.viz.replay.widget").Replay(self._run, topology)
         return replay
@@ -78,17 +108,27 @@ class Plots:
         Raises:
             SettingsError: no event of ``type_`` occurred.
         """
-        runs = [self._run] if against is None else [self._run, against]
+        runs = self._beside(against)
         types = [type_] if type_ is not None else types_with_latency(runs)
         known = self._run.types
         if type_ is not None and type_ not in known:
             raise SettingsError(f"latency({type_!r}): no such event occurred; expected one of {', '.join(known)}")
         ax = theme.axes(ax, 7, 4)
         draw_latency(ax, runs, types)
-        return ax
+        return self._shown(ax)
 
     def utilisation(self, *, against: Run | None = None, ax: Axes | None = None) -> Axes:
         """The share of its slots that each pool kept busy."""
         ax = theme.axes(ax, 7, 2.6)
-        draw_utilisation(ax, [self._run] if against is None else [self._run, against])
-        return ax
+        draw_utilisation(ax, self._beside(against))
+        return self._shown(ax)
+
+    def compare(self, other: Run, *, ax: Axes | None = None) -> Axes:
+        """The latencies of this run and another, type by type: p50, p95 and p99."""
+        return self._shown(draw_comparison(ax, (self._run, other)))
+
+    def _beside(self, other: Run | None) -> list[Run]:
+        return [self._run] if other is None else [self._run, other]
+
+    def _shown(self, ax: Axes) -> Axes:
+        return darken(ax) if self._dark else ax

@@ -23,22 +23,44 @@ class Flow(NamedTuple):
     type: str
 
 
-def flows(run: Run) -> dict[Flow, int]:
-    """How many events went which way, in order of first use.
+class Cause(NamedTuple):
+    """What an event came of: the component whose handler published it, and the event that this handler was at work on.
 
-    A handler's events are told by their parent, wherever that was published. A notification with several handlers at
-    work at once on one machine is known to be the parent, but not which of them published: the last that began counts.
+    ``origin`` is the number of the name of that event's origin in the trace, and ``number`` is its own number there.
+    """
+
+    component: str
+    origin: int
+    number: int
+
+
+def causes(run: Run) -> dict[tuple[int, int], Cause]:
+    """What led to each event that a handler published, by the event's origin and number, in order of publication.
+
+    Of a notification's several handlers at work at once on one machine, the last that began is taken.
     """
     names = run.recorder.names.list()
-    at_work: dict[tuple[int, tuple[int, int] | None], str] = {}
-    sources: dict[tuple[int, int], str] = {}
+    at_work: dict[tuple[int, tuple[int, int]], Cause] = {}
+    found: dict[tuple[int, int], Cause] = {}
+    for _, stage, node, component, origin, number, _, detail in run.recorder.rows():
+        if stage == trace.STARTED:
+            at_work[node, (origin, number)] = Cause(names[component], origin, number)
+        elif stage == trace.CREATED and (parent := trace.cause_of(origin, detail)) is not None:
+            cause = at_work.get((node, parent))
+            if cause is not None:
+                found[origin, number] = cause
+    return found
+
+
+def flows(run: Run) -> dict[Flow, int]:
+    """How many events went which way, in order of first use. A handler's events are told by :func:`causes`."""
+    names = run.recorder.names.list()
+    known = causes(run)
     counts: dict[Flow, int] = {}
-    for _, stage, node, component, origin, number, kind, detail in run.recorder.rows():
-        if stage == trace.CREATED:
-            sources[origin, number] = at_work.get((node, trace.cause_of(origin, detail)), OUTSIDE)
-        elif stage == trace.STARTED:
-            at_work[node, (origin, number)] = names[component]
-            flow = Flow(sources.get((origin, number), OUTSIDE), names[component], names[kind])
+    for _, stage, _, component, origin, number, kind, _ in run.recorder.rows():
+        if stage == trace.STARTED:
+            cause = known.get((origin, number))
+            flow = Flow(OUTSIDE if cause is None else cause.component, names[component], names[kind])
             counts[flow] = counts.get(flow, 0) + 1
     return counts
 

@@ -19,7 +19,14 @@ INK = "#24292f"
 FAINT = "#6a737d"
 GRID = "#d9dce0"
 PAPER = "#ffffff"
-UP = "#7a8793"
+BUSY = "#0072B2"
+WAITING = "#E69F00"
+LOOKS = {
+    "node": ("#dbeaf5", "#0072B2"), "switch": ("#fff1c2", "#9a6b00"), "manager": ("#dbeaf5", "#0072B2"),
+    "pool": ("#d8f0e8", "#009E73"), "outside": ("#eceff1", "#7f7f7f"),
+}  # fmt: skip
+"""The fill and the edge of a box, by the kind of what it stands for."""
+UP = "#009E73"
 DOWN = "#D55E00"
 """A link that stands, and one that is broken, which is dashed too."""
 

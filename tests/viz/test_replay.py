@@ -73,13 +73,20 @@ def test_running_totals_begin_at_nothing_at_each_vertex(replay: Replay) -> None:
 def test_a_parent_is_named_by_its_place_in_the_log() -> None:
     recorder = Recorder()
     name = recorder.names.number
+    name("a")  # Number 0 is the name of a node, and of no origin.
     recorder.slots["a/router"] = 0
-    for number, parent in ((1, 0), (2, 1), (3, 99)):
-        recorder.open.extend(
-            (number, trace.CREATED, name("a"), name("a/router"), name("a/1"), number, name("T"), parent)
-        )
-    _, columns = unpacked(packed(Film(Run(recorder, simulated=True))))
-    assert columns["row_detail"].tolist() == [-1, 0, -1]  # 99 is not in the trace.
+    for stage, origin, number, parent in (
+        (trace.CREATED, "a/1", 1, 0),
+        (trace.STARTED, "b/1", 2, 0),
+        (trace.CREATED, "a/1", 2, name("b/1") << 40 | 2),
+        (trace.CREATED, "a/1", 3, 99),
+    ):
+        component = name("a/router" if stage == trace.CREATED else "a/M")
+        recorder.open.extend((0, stage, name("a"), component, name(origin), number, name("T"), parent))
+    head, columns = unpacked(packed(Film(Run(recorder, simulated=True))))
+    events = [head["names"][number] for number in columns["event_origin"]]
+    assert events == ["b/1", "a/1", "a/1", "a/1"]
+    assert columns["row_detail"].tolist() == [-1, 0, 0, -1]  # The first 0 is a slot; 99 is not in the trace.
 
 
 def test_equal_runs_give_equal_logs_and_pictures(replay: Replay) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edri_sim import trace
+from edri_sim.errors import SettingsError
 from edri_sim.run import Run, Span
 from edri_sim.topology import Topology
 from edri_sim.traffic import Crossing
-from edri_sim.viz.flows import OUTSIDE
+from edri_sim.viz.flows import OUTSIDE, Cause, causes
 from edri_sim.viz.replay.scene import Periods, Scene, scene_of, start_of
 
 WAYS = ("sent", "sent again", "duplicate", "lost", "reply")
@@ -24,8 +25,6 @@ WIDTH = len(trace.COLUMNS)
 _ORIGIN = 1 << 40
 """Above the number of any event: a run has fewer."""
 
-Key = tuple[int, int]
-"""An event, by the number of its origin's name and its own."""
 Rows = NDArray[np.int64]
 
 
@@ -73,9 +72,56 @@ class Film:
         """The number of an event in this film."""
         return self._places[origin * _ORIGIN + number]
 
-    def find(self, origin: int, number: int) -> int:
-        """The number of an event in this film, or -1 for one that the trace does not have."""
-        return self._places.get(origin * _ORIGIN + number, -1)
+    def named(self, event_id: str) -> int:
+        """The number of the event of this id, as tables give it, or in short: its node and its number, "web/17".
+
+        Raises:
+            SettingsError: there is none, or "web/17" stands for several, of different lives of the node.
+        """
+        found = self._named.get(event_id, [])
+        if len(found) == 1:
+            return found[0]
+        ids = [self._id(event) for event in found]
+        known = (
+            f"expected one of {', '.join(ids)}" if ids else 'expected an id of run.events(), or in short "node/number"'
+        )
+        raise SettingsError(f"event {event_id!r} is {'not unique' if ids else 'unknown'}: {known}")
+
+    @cached_property
+    def _named(self) -> dict[str, list[int]]:
+        """The events of each id, long and short."""
+        found: dict[str, list[int]] = {}
+        for event in range(len(self.keys)):
+            found.setdefault(self._id(event), []).append(event)
+            found.setdefault(self.short(event), []).append(event)
+        return found
+
+    def _id(self, event: int) -> str:
+        origin, number = divmod(int(self.keys[event]), _ORIGIN)
+        return f"{self.names[origin]}/{number}"
+
+    def short(self, event: int) -> str:
+        """An event's node and its number there."""
+        node, _, rest = self._id(event).partition("/")
+        return f"{node}/{rest.rpartition('/')[2]}"
+
+    def words(self, event: int) -> str:
+        """An event's type, its node, and its number there."""
+        return f"{self.names[self.type_of[event]]} {self.short(event)}"
+
+    def vertex_of(self, component: str) -> int | None:
+        """Where a component is in what is shown."""
+        return self.scene.numbers.get(component.partition("/")[0] if self.scene.machines else component)
+
+    @cached_property
+    def _causes(self) -> dict[int, Cause]:
+        """What led to each event that a handler published, in order of publication."""
+        return {self.event(*key): cause for key, cause in causes(self.run).items()}
+
+    @cached_property
+    def parents(self) -> dict[int, int]:
+        """The event that led to an event, for those that one led to, in order of publication."""
+        return {event: self.event(cause.origin, cause.number) for event, cause in self._causes.items()}
 
     @property
     def origins(self) -> Rows:
@@ -113,27 +159,15 @@ class Film:
 
     def _within_the_node(self) -> Iterator[Flight]:
         known = self.scene.numbers
-        sources = self._sources()
         for span in self.run.spans:
             event = self._event_of(span.event_id)
-            source = sources.get(event, OUTSIDE)
+            source = self._causes[event].component if event in self._causes else OUTSIDE
             for visit in span.visits:
                 if source in known and visit.component in known:
                     arrived = visit.started if visit.queued is None else visit.queued
                     yield self._flight(event, source, visit.component, span.created, arrived, SENT)
             if span.outcome == "replied" and span.visits:
                 yield from self._reply(span, span.visits[-1].component, source)
-
-    def _sources(self) -> dict[int, str]:
-        """Which component published each event; see :func:`edri_sim.viz.flows.flows`."""
-        at_work: dict[Key, str] = {}
-        found: dict[int, str] = {}
-        for _, stage, _, component, origin, number, _, detail in self.rows.tolist():
-            if stage == trace.CREATED and detail:
-                found[self.event(origin, number)] = at_work.get((origin, detail), OUTSIDE)
-            elif stage == trace.STARTED:
-                at_work[origin, number] = self.names[component]
-        return found
 
     def _transmissions(self, crossing: Crossing) -> Iterator[Flight]:
         """Each transmission of an event; one that no arrival is left for was lost, or still on its way at the end.
@@ -200,7 +234,7 @@ class Film:
                     yield Change(known[each.source], self.seconds(end), 0, -1)
         for span in self.run.spans:
             for visit in span.visits:
-                vertex = known.get(visit.component.partition("/")[0] if self.scene.machines else visit.component)
+                vertex = self.vertex_of(visit.component)
                 if vertex is not None:
                     yield from self._work(vertex, visit.queued, visit.started, visit.finished)
 

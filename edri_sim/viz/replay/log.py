@@ -78,11 +78,9 @@ def _vertices_of_rows(film: Film) -> list[int]:
 
 def _details(film: Film) -> Rows:
     """The details of all rows; a parent is an event of the film, or -1."""
-    details = film.rows[:, 7].copy()
     created = film.rows[:, 1] == trace.CREATED
-    details[created] = [
-        film.find(origin, number) for origin, number in film.rows[created][:, (4, 7)].tolist()
-    ]  # fmt: skip
+    details = film.rows[:, 7].copy()
+    details[created] = [film.parents.get(event, -1) for event in film.event_of_row[created].tolist()]
     return details
 
 

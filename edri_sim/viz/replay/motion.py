@@ -27,9 +27,16 @@ class Geometry:
         room_x, room_y = scene.room
         below = 0.05 * self.height  # For the line that tells the time.
         across, up = width / (2 * WIDE + room_x + 0.06), (self.height - below) / (2 + room_y + 0.06)
+        self._scale = across, up
+        self._middle = width / 2, (self.height - below) / 2
         self.box = (min(0.16 * width, room_x * across - 4), min(0.05 * width, room_y * up - 4))
         places = (vertex.at for vertex in scene.vertices)
         self.at = [(width / 2 + x * across, (self.height - below) / 2 - y * up) for x, y in places]
+
+    def unit(self, pixel: Point) -> Point:
+        """The place in the scene's field of a pixel."""
+        (across, up), (x, y) = self._scale, self._middle
+        return (pixel[0] - x) / across, (y - pixel[1]) / up
 
     def way(self, flight: Flight) -> list[Point]:
         """The corners of a flight's way; there and back run on two sides of a link."""

@@ -16,11 +16,10 @@ from edri_sim.errors import ReplayError, SettingsError
 from edri_sim.viz.replay.film import AGAIN, DUPLICATE, LOST, REPLY, Film
 from edri_sim.viz.replay.motion import Geometry, Motion
 from edri_sim.viz.replay.scene import Link
-from edri_sim.viz.theme import DOWN, FAINT, GRID, INK, PAPER, SERIES, UP
+from edri_sim.viz.theme import DOWN, FAINT, GRID, INK, LOOKS, PAPER, SERIES, UP
 
 _FINE = 2
 """Frames are drawn so many times as large and made smaller: lines have soft edges then."""
-_NODE, _SWITCH = ("#dbeaf5", "#0072B2"), ("#fff1c2", "#9a6b00")
 _MOST = 4_000
 """Pixels: wider films no player shows."""
 
@@ -131,7 +130,7 @@ class _Painter:
         width, height = self._where.box
         font = _font(max(7.0 * _FINE, min(13.0 * _FINE, height * 0.4)))
         for (x, y), vertex in zip(self._where.at, self._film.scene.vertices, strict=True):
-            fill, edge = _SWITCH if vertex.kind == "switch" else _NODE
+            fill, edge = LOOKS[vertex.kind]
             around = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
             pen.rounded_rectangle(around, 0 if vertex.kind == "switch" else height / 4, fill, edge, _FINE)
             pen.text((x, y), _fitted(font, vertex.label, width - 4), INK, font, anchor="mm")

@@ -3,9 +3,9 @@
 const SERIES = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]; // Okabe and Ito (2008).
 const OTHER = "#8c959f";
 const THEMES = {
-  light: { ink: "#24292f", faint: "#59636e", grid: "#d0d7de", paper: "#ffffff", up: "#7a8793", down: "#D55E00",
+  light: { ink: "#24292f", faint: "#59636e", grid: "#d0d7de", paper: "#ffffff", up: "#009E73", down: "#D55E00",
     node: "#dbeaf5", nodeEdge: "#0072B2", switch: "#fff1c2", switchEdge: "#9a6b00", busy: "#0072B2", wait: "#E69F00" },
-  dark: { ink: "#e6edf3", faint: "#9aa5b1", grid: "#3d444d", paper: "#0d1117", up: "#6e7781", down: "#ff8a4c",
+  dark: { ink: "#e6edf3", faint: "#9aa5b1", grid: "#3d444d", paper: "#0d1117", up: "#2ea583", down: "#ff8a4c",
     node: "#12304a", nodeEdge: "#56B4E9", switch: "#3a3005", switchEdge: "#E6C200", busy: "#56B4E9", wait: "#E69F00" },
 };
 const NONE = 0xffff;

@@ -71,24 +71,46 @@ def start_of(run: Run) -> int:
 
 def scene_of(run: Run, topology: Topology | None = None) -> Scene:
     """The machines that took part in a run, or that a topology declares; of a single node, its components instead."""
-    nodes, switches, links = _machines(run, topology)
-    if len(nodes) + len(switches) == 1:
+    machines = _recorded(run) if topology is None else _declared(topology)
+    if len(machines.nodes) + len(machines.switches) == 1:
         return _components(run)
-    at, room = layout.places(nodes, switches, links)
-    vertices = [Vertex(name, name, "node", at[name]) for name in nodes]
-    vertices += [Vertex(name, name, "switch", at[name]) for name in switches]
+    scene = _standing(machines)
+    links = [link._replace(up=_up(run, *ends)) for link, ends in zip(scene.links, machines.links, strict=True)]
+    return scene._replace(links=links, troubles=_troubles(run, machines.links, scene.numbers))
+
+
+def scene_before(topology: Topology) -> Scene:
+    """The machines that a topology declares, before anything has run: of no link is it known whether it stands."""
+    return _standing(_declared(topology))
+
+
+class _Machines(NamedTuple):
+    """The names of nodes and switches, and the links between them."""
+
+    nodes: list[str]
+    switches: list[str]
+    links: list[tuple[str, str]]
+
+
+def _standing(machines: _Machines) -> Scene:
+    at, room = layout.places(*machines)
+    vertices = [Vertex(name, name, "node", at[name]) for name in machines.nodes]
+    vertices += [Vertex(name, name, "switch", at[name]) for name in machines.switches]
     numbers = {vertex.name: number for number, vertex in enumerate(vertices)}
-    cables = [Link(numbers[a], numbers[b], _up(run, a, b)) for a, b in links]
-    return Scene(True, vertices, cables, _troubles(run, links, numbers), room, numbers)
+    links = [Link(numbers[a], numbers[b], None) for a, b in machines.links]
+    return Scene(True, vertices, links, [], room, numbers)
 
 
-def _machines(run: Run, topology: Topology | None) -> tuple[list[str], list[str], list[tuple[str, str]]]:
-    """The names of nodes and switches, and the links: a topology's, or those that the trace speaks of."""
-    if topology is not None:
-        return list(topology.nodes), list(topology.switches), [(link.a, link.b) for link in topology.links.values()]
+def _declared(topology: Topology) -> _Machines:
+    links = [(link.a, link.b) for link in topology.links.values()]
+    return _Machines(list(topology.nodes), list(topology.switches), links)
+
+
+def _recorded(run: Run) -> _Machines:
+    """Those that the trace speaks of."""
     nodes = [label.removesuffix(_ROUTER) for label in run.recorder.slots if label.endswith(_ROUTER)]
     lines = run.traffic.lines
-    return nodes, list(dict.fromkeys(switch for _, switch in lines)), list(lines)
+    return _Machines(nodes, list(dict.fromkeys(switch for _, switch in lines)), list(lines))
 
 
 def _components(run: Run) -> Scene:

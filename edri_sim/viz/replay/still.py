@@ -8,7 +8,7 @@ from html import escape
 from edri_sim.viz.replay.film import AGAIN, DUPLICATE, LOST, REPLY, SENT, Film, Flight
 from edri_sim.viz.replay.motion import Geometry, Motion
 from edri_sim.viz.replay.scene import Link, Periods, Trouble, Vertex
-from edri_sim.viz.theme import DOWN, FAINT, GRID, INK, PAPER, SERIES, UP
+from edri_sim.viz.theme import DOWN, FAINT, GRID, INK, LOOKS, PAPER, SERIES, UP
 
 _WIDTH = 800
 _SECONDS = 20.0
@@ -17,10 +17,6 @@ _EVENTS = 250
 """The most events that move in it: of more, every so manieth is taken."""
 _MANY = 60
 """Links above which they are thin and pale."""
-_LOOKS = {
-    "switch": ("#fff1c2", "#9a6b00"), "node": ("#dbeaf5", "#0072B2"), "manager": ("#dbeaf5", "#0072B2"),
-    "pool": ("#d8f0e8", "#009E73"), "outside": ("#eceff1", "#7f7f7f"),
-}  # fmt: skip
 _MARKS = {
     AGAIN: 'd="M0-6L6 5H-6Z" fill="{0}"', DUPLICATE: 'd="M-5-5L5 5M5-5L-5 5" stroke="{0}" stroke-width="2"',
     LOST: 'd="M-5-5L5 5M5-5L-5 5" stroke="{0}" stroke-width="2"',
@@ -81,7 +77,7 @@ def _steps(attribute: str, values: Sequence[tuple[float, str]]) -> str:
 
 def _box(where: Geometry, vertex: Vertex, place: tuple[float, float]) -> str:
     (x, y), (width, height) = place, where.box
-    fill, edge = _LOOKS[vertex.kind]
+    fill, edge = LOOKS[vertex.kind]
     size = max(6.0, min(13.0, height * 0.42))
     # Where a name is too long for its box it is drawn narrower.
     narrow = (

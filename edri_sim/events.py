@@ -20,6 +20,7 @@ from edri_sim.declaration import (
 )
 from edri_sim.errors import DeclarationError
 from edri_sim.registry import Ack, Delivery, EventType, Kind, Registry, TypeTable, event_type, registry
+from edri_sim.shown import Shown
 
 __all__ = [
     "Ack",
@@ -41,13 +42,13 @@ Up = TypeVar("Up", contravariant=True)
 Down = TypeVar("Down", covariant=True)
 
 
-class Notification:
+class Notification(Shown):
     """The base of events that go to every subscriber."""
 
     __slots__ = ()
 
 
-class _Bracketed:
+class _Bracketed(Shown):
     """Says what belongs into the brackets of a generic base."""
 
     __slots__ = ()

@@ -26,6 +26,7 @@ from edri_sim.routing.retrying import NodePort
 from edri_sim.routing.router import Router
 from edri_sim.routing.turn import Turn
 from edri_sim.settings import Settings
+from edri_sim.shown import Shown
 
 if TYPE_CHECKING:
     from edri_sim.events import Notification, Request, Tunnel
@@ -66,7 +67,7 @@ class part:
         return f"part({', '.join([getattr(self.make, '__qualname__', repr(self.make)), *arguments])})"
 
 
-class Node:
+class Node(Shown):
     """A router with managers and other parts: ``async with Node("solo", Images) as node``.
 
     ``parts`` are factories: manager classes, or :class:`part` objects where arguments are needed. ``switches`` are the
@@ -108,8 +109,18 @@ class Node:
         self._terminated = False
 
     def __repr__(self) -> str:
-        state = "running" if self._accepting else "stopped"
+        state = "running" if self.running else "stopped"
         return f"<Node {self.name} {state}>"
+
+    @property
+    def parts(self) -> tuple[PartFactory, ...]:
+        """The factories of its parts, as they were given."""
+        return self._factories
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes events."""
+        return self._accepting
 
     # Publishing
 

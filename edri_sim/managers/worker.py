@@ -11,6 +11,7 @@ from edri_sim.errors import DeclarationError
 from edri_sim.logs import NodeLog
 from edri_sim.managers.blocking import Blocking, Port
 from edri_sim.managers.handlers import OBSERVES, HandlerTable, caller_names, handles, marked
+from edri_sim.shown import Shown
 from edri_sim.traceparent import traceparent
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Delivery:
     traceparent: str
 
 
-class Component:
+class Component(Shown):
     """What workers and managers have in common: handlers, and a way to publish."""
 
     handler_table: ClassVar[HandlerTable]

@@ -18,6 +18,7 @@ from edri_sim.run.parts import Parts, Ways
 from edri_sim.run.spans import SECOND, Span, Visit, spans_of
 from edri_sim.run.summary import summary
 from edri_sim.run.words import mean, percentile
+from edri_sim.shown import Shown
 from edri_sim.trace import Recorder
 from edri_sim.traffic import Account, Traffic, account, steps
 
@@ -31,7 +32,7 @@ __all__ = ["SECOND", "Parts", "Run", "Span", "Visit"]
 _SUCCESSES = ("replied", "handled")
 
 
-class Run:
+class Run(Shown):
     """The result of a run. ``duration`` is in seconds, by default from the first row to the last.
 
     ``began`` is when it began, in nanoseconds on the clock of its rows, by default at 0 in simulated time and at the

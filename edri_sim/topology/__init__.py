@@ -13,6 +13,7 @@ from edri_sim.managers.pool import check_count
 from edri_sim.names import check_name
 from edri_sim.node import PartFactory
 from edri_sim.service import Costs
+from edri_sim.shown import Shown
 from edri_sim.toml import Document, dump
 from edri_sim.topology import files, graphs
 from edri_sim.topology.specs import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["LATENCY", "LinkSpec", "NodeSpec", "Pair", "SwitchSpec", "Topology", "pair_of", "pools_of", "unknown"]
 
 
-class Topology:
+class Topology(Shown):
     """The nodes and switches of a system by name, and the links by the pair of names that they join.
 
     A machine that is on no link is joined to every other by a wire of the simulation's own; see

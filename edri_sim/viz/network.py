@@ -82,20 +82,23 @@ class _Painter:
         for number, link in enumerate(self._scene.links):
             broken = self._moment is not None and self._scene.broken(number, self._moment)
             load = self._of(link)
-            colour = DOWN if broken else GRID if many else FAINT if link.up is None else UP
+            colour = DOWN if broken else GRID if many else FAINT if self._unknown(number) else UP
             (ax, ay), (bx, by) = (self._scene.vertices[end].at for end in (link.a, link.b))
             self._ax.plot(
                 [ax, bx], [ay, by], color=colour, zorder=2 if broken else 1, solid_capstyle="round",
                 linewidth=(1.4 + 1.1 * math.log10(1 + load.rate)) if words else 1.3 if broken else 0.8,
                 linestyle=(0, (4, 3)) if broken else "-",
             )  # fmt: skip
-            if words and link.up is not None:
+            if words and not self._unknown(number):
                 self._words(((ax + bx) / 2, (ay + by) / 2), _figures(load, self._why(number, broken=broken)))
 
     def _why(self, link: int, *, broken: bool) -> list[str]:
         """What a link that is broken suffers from, in words: its ends learn of a cut only after a while."""
         names = [trouble.name.rpartition(" ")[0] for trouble in self._now() if link in trouble.links]
         return names or ["down"] if broken else []
+
+    def _unknown(self, link: int) -> bool:
+        return self._moment is None or self._scene.unknown(link, self._moment)
 
     def _now(self) -> list[Trouble]:
         moment = self._moment
@@ -197,8 +200,8 @@ _PLATE = {"boxstyle": "round,pad=0.15", "facecolor": PAPER, "edgecolor": "none",
 
 
 def _figures(load: Load, troubles: list[str]) -> str:
-    rate = f"{load.rate:,.0f}" if load.rate >= 10 else f"{load.rate:.2g}"
-    return "\n".join([*troubles, f"{load.crossed:,} passed", f"{rate}/s"])
+    rate = f"{load.rate:,.0f}/s" if load.rate >= 10 else f"{load.rate:.2g}/s"
+    return "\n".join([*troubles, f"{load.crossed:,} passed", *([rate] if load.rate else [])])
 
 
 def _points_a_unit(ax: Axes, scene: Scene) -> Point:

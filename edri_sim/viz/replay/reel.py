@@ -138,7 +138,7 @@ class _Painter:
     def _link(self, pen: ImageDraw.ImageDraw, number: int, link: Link, time: float) -> None:
         (ax, ay), (bx, by) = self._where.at[link.a], self._where.at[link.b]
         broken = self._film.scene.broken(number, time)
-        if link.up is None and not broken:
+        if self._film.scene.unknown(number, time) and not broken:
             pen.line((ax, ay, bx, by), GRID, 2 * _FINE)
         elif not broken:
             pen.line((ax, ay, bx, by), UP, 2 * _FINE)

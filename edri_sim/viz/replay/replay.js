@@ -67,6 +67,12 @@ function above(values, value, low = 0, high = values.length) {
   return low;
 }
 
+/** Whether a line stands: 0, yes; 1, not known, or not yet; 2, no. */
+function standing(up, time) {
+  if (up === null || (up.length && time < up[0][0])) return 1;
+  return within(up, time) ? 0 : 2;
+}
+
 const within = (periods, time) => periods.some(([begin, end]) => begin <= time && time < end);
 
 function loadAt(log, vertex, time) {
@@ -178,7 +184,7 @@ class Picture {
     const { pen, log, theme } = this;
     const hit = new Set(log.troubles.filter((each) => within([each.period], time)).flatMap((each) => each.links));
     const sorts = [[], [], []]; // Up, not known, broken.
-    log.links.forEach(({ up }, i) => { sorts[hit.has(i) ? 2 : up === null ? 1 : within(up, time) ? 0 : 2].push(i); });
+    log.links.forEach(({ up }, i) => { sorts[hit.has(i) ? 2 : standing(up, time)].push(i); });
     const many = log.links.length > MANY;
     const looks = [[many ? theme.grid : theme.up, many ? 0.8 : 2, []], [theme.grid, many ? 0.8 : 2, []], [theme.down, many ? 1.4 : 2.5, [5, 4]]];
     sorts.forEach((links, sort) => {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from edri_sim.faults import LastingLinkFault, OneWay
-from edri_sim.run import Run
+from edri_sim.run import SECOND, Run
 from edri_sim.topology import Topology, pair_of
 from edri_sim.viz import flows, layout
 from edri_sim.viz.layout import Point
@@ -56,12 +57,18 @@ class Scene(NamedTuple):
     """The number of each vertex, by its name."""
 
     def broken(self, link: int, time: float) -> bool:
-        """Whether a link, by number, was down or at fault at a time."""
-        up = self.links[link].up
+        """Whether a link, by number, was down or at fault at a time; before it first stood it was neither."""
         faults = (trouble.period for trouble in self.troubles if link in trouble.links)
-        return any(begin <= time < end for begin, end in faults) or (
-            up is not None and not any(begin <= time < end for begin, end in up)
-        )
+        return _within(faults, time) or not (self.unknown(link, time) or _within(self.links[link].up or (), time))
+
+    def unknown(self, link: int, time: float) -> bool:
+        """Whether nothing is known of a link at a time: it is not in the trace, or had not stood yet."""
+        up = self.links[link].up
+        return up is None or (up != [] and time < up[0][0])
+
+
+def _within(periods: Iterable[tuple[float, float]], time: float) -> bool:
+    return any(begin <= time < end for begin, end in periods)
 
 
 def start_of(run: Run) -> int:
@@ -147,9 +154,9 @@ def _up(run: Run, a: str, b: str) -> Periods | None:
 
 def _seconds(run: Run, periods: Iterable[tuple[int, int | None]]) -> Periods:
     start = start_of(run)
-    return [
-        ((begin - start) / 1e9, run.duration if end is None else (end - start) / 1e9) for begin, end in periods
-    ]  # fmt: skip
+    # What did not end lasts at the very end too, and a period is without its end.
+    after = math.nextafter(run.duration, math.inf)
+    return [((begin - start) / SECOND, after if end is None else (end - start) / SECOND) for begin, end in periods]
 
 
 def _troubles(run: Run, links: Sequence[tuple[str, str]], numbers: Mapping[str, int]) -> list[Trouble]:

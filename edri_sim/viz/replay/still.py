@@ -7,7 +7,7 @@ from html import escape
 
 from edri_sim.viz.replay.film import AGAIN, DUPLICATE, LOST, REPLY, SENT, Film, Flight
 from edri_sim.viz.replay.motion import Geometry, Motion
-from edri_sim.viz.replay.scene import Link, Periods, Trouble, Vertex
+from edri_sim.viz.replay.scene import Link, Scene, Trouble, Vertex
 from edri_sim.viz.theme import DOWN, FAINT, GRID, INK, LOOKS, PAPER, SERIES, UP
 
 _WIDTH = 800
@@ -44,26 +44,29 @@ def svg(film: Film) -> bytes:
 
 def _link(film: Film, where: Geometry, number: int, link: Link) -> str:
     (ax, ay), (bx, by) = where.at[link.a], where.at[link.b]
-    up, width = (GRID, 1) if len(film.scene.links) > _MANY else (UP, 2)
-    line = f'<path d="M{ax:.1f} {ay:.1f}L{bx:.1f} {by:.1f}" stroke-width="{width}"'
-    bad = [trouble.period for trouble in film.scene.troubles if number in trouble.links]
-    if link.up is None and not bad:
-        return f'{line} stroke="{GRID}"/>'
-    down = _changes(film, [(0.0, film.run.duration)] if link.up is None else link.up, bad)
-    dashes = _steps("stroke-dasharray", [(share, "5 4" if broken else "1 0") for share, broken in down])
-    colours = _steps("stroke", [(share, DOWN if broken else up) for share, broken in down])
-    return f'{line} stroke="{up}">{colours}{dashes}</path>'
+    many = len(film.scene.links) > _MANY
+    line = f'<path d="M{ax:.1f} {ay:.1f}L{bx:.1f} {by:.1f}" stroke-width="{1 if many else 2}"'
+    times = _changes(film, number, link)
+    colours = [(share, _colour(film.scene, number, time, pale=many)) for share, time in times]
+    if len(times) == 1:
+        return f'{line} stroke="{colours[0][1]}"/>'
+    dashes = [(share, "5 4" if film.scene.broken(number, time) else "1 0") for share, time in times]
+    shown = _steps("stroke", colours) + _steps("stroke-dasharray", dashes)
+    return f'{line} stroke="{GRID if many else UP}">{shown}</path>'
 
 
-def _changes(film: Film, up: Periods, bad: Periods) -> list[tuple[float, bool]]:
-    """From which share of the run on a link was broken, or was not."""
+def _changes(film: Film, number: int, link: Link) -> list[tuple[float, float]]:
+    """The times from which on a link may look another way, each as a share of the run and in seconds."""
     whole = film.run.duration or 1.0
-    times = sorted(dict.fromkeys([0.0, *(time for period in (*up, *bad) for time in period if 0 < time < whole)]))
-    return [(time / whole, _in(bad, time) or not _in(up, time)) for time in times]
+    periods = [*(link.up or []), *(trouble.period for trouble in film.scene.troubles if number in trouble.links)]
+    times = sorted(dict.fromkeys([0.0, *(time for period in periods for time in period if 0 < time < whole)]))
+    return [(time / whole, time) for time in times]
 
 
-def _in(periods: Periods, time: float) -> bool:
-    return any(begin <= time < end for begin, end in periods)
+def _colour(scene: Scene, number: int, time: float, *, pale: bool) -> str:
+    if scene.broken(number, time):
+        return DOWN
+    return GRID if pale or scene.unknown(number, time) else UP
 
 
 def _steps(attribute: str, values: Sequence[tuple[float, str]]) -> str:

@@ -40,7 +40,7 @@ lab: $(VENV)/lab.stamp ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(as_root)
 
 notebooks: $(VENV)/dev.stamp ## run every notebook and keep what it shows, after a change of a picture (NOTEBOOKS="notebooks/07-an-outage.ipynb")
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False $(or $(NOTEBOOKS),notebooks/*.ipynb)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False $(or $(NOTEBOOKS),notebooks/*.ipynb)
 
 bench: $(VENV)/dev.stamp ## measure against the peers, each in its own environment
 	$(BIN)/python benchmarks/run.py

@@ -126,7 +126,7 @@ def test_the_picture_is_an_svg_that_needs_nothing_and_moves(replay: Replay) -> N
     assert {"town0", "town1", "town2", "hub"} <= set(words)
     assert "\N{MULTIPLICATION X} outage town1-hub" in words
     moving = list(root.iter(f"{SVG}animateMotion"))
-    assert 0 < len(moving) == len(replay.film.flights) <= 250
+    assert len(moving) == len(replay.film.flights[:: -(-len(replay.film.flights) // 150)]) > 70
     for each in root.iter(f"{SVG}animate"):
         shares = [float(share) for share in each.get("keyTimes", "0").split(";")]
         assert shares == sorted(shares)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from pathlib import Path
 
@@ -28,11 +27,11 @@ _WHOLE = """<!doctype html>
 
 # The script finds its own element by what comes before it, so that a page may hold many players and needs no names.
 _PLAYER = """<div class="edri-replay-still">{picture}</div>
-<style>{style}</style>
+<link rel="stylesheet" href="{style}">
 <script>
 (async (script) => {{
   const still = script.previousElementSibling.previousElementSibling;
-  const log = Uint8Array.from(atob("{log}"), (letter) => letter.charCodeAt(0));
+  const log = Uint8Array.from(atob("{log}".split(",")[1]), (letter) => letter.charCodeAt(0));
   const player = (await import("{module}")).default;
   const model = {{ get: () => new DataView(log.buffer) }};
   still.replaceChildren();
@@ -50,7 +49,7 @@ def part(log: bytes, picture: str = "") -> str:
     """A part of a page: the player of a packed log, in the place of ``picture``, which stays if scripts are not run."""
     return _PLAYER.format(
         picture=picture,
-        style=(_HERE / "replay.css").read_text(encoding="utf-8"),
-        log=base64.b64encode(log).decode("ascii"),
+        style=data_uri("text/css", (_HERE / "replay.css").read_bytes()),
+        log=data_uri("application/gzip", log),
         module=data_uri("text/javascript", (_HERE / "replay.js").read_bytes()),
     )

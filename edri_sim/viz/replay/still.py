@@ -13,7 +13,7 @@ from edri_sim.viz.theme import DOWN, FAINT, GRID, INK, LOOKS, PAPER, SERIES, UP
 _WIDTH = 800
 _SECONDS = 20.0
 """How long it takes, before it begins again."""
-_EVENTS = 250
+_EVENTS = 150
 """The most events that move in it: of more, every so manieth is taken."""
 _MANY = 60
 """Links above which they are thin and pale."""

@@ -23,6 +23,7 @@ SECTIONS = {
     "00-start-here.ipynb": ["The one idea", "A first run", "The map", "How to run them"],
     "01-hello-events.ipynb": ["Declare an event", "What cannot travel", "When something goes wrong", "The trace"],
     "02-managers-and-workers.ipynb": ["Three modes", "Measured", "Simulated", "When the queue is full"],
+    "03-queues-and-latency.ipynb": ["nobody waits", "Little's law", "A formula", "95 % busy", "More than it can"],
     "04-tunnels.ipynb": ["Declare a tunnel", "end your half", "A slow reader", "break off", "with the line cut"],
     "05-scheduler-and-store.ipynb": ["A year", "the clock jumps", "A lost update", "Compare, and set", "Watch"],
     "06-many-routers.ipynb": ["Three nodes", "Interest", "share the work", "Local first", "Two switches"],
@@ -285,6 +286,20 @@ WRONG: dict[str, list[tuple[str, str, str]]] = {
         ("exercise-2", "at_most = 4", "For how long does each job hold the lock"),
         ("exercise-3", "policy, length = drop_newest, 20", "s old when it was shown"),
         ("exercise-3", "policy, length = drop_oldest, 20", "s old when it was shown"),
+    ],
+    "03-queues-and-latency.ipynb": [
+        ("exercise-1", "inside = 22.5", "two visitors a minute, not one every two minutes"),
+        ("exercise-1", "inside = 45", "you say 45"),
+        ("exercise-2", "gates = 3", "3 gates can let in 3 a second"),
+        ("exercise-2", "gates = 4", "Too few: with 4 gates the mean wait is"),
+        ("exercise-2", "gates = 6", "more than you need"),
+        ("exercise-2", "gates = 5.0", "5.0 is no number of gates"),
+        ("exercise-3", "answers['one fast gate']['wait'] = 4.0", "the wait of one fast gate is 4 s; the simulation"),
+        (
+            "exercise-3",
+            "answers = {'one fast gate': {'wait': 2, 'stay': 2.5}, 'two slow gates': {'wait': None, 'stay': None}}",
+            "the wait of two slow gates is missing",
+        ),
     ],
     "04-tunnels.ipynb": [
         ("exercise-1", "seconds = 20", "20 s is the quarry alone"),

@@ -28,6 +28,7 @@ SECTIONS = {
     "05-scheduler-and-store.ipynb": ["A year", "the clock jumps", "A lost update", "Compare, and set", "Watch"],
     "06-many-routers.ipynb": ["Three nodes", "Interest", "share the work", "Local first", "Two switches"],
     "07-an-outage.ipynb": ["A cut link", "The switch dies", "exactly once", "The receiver dies", "The sender dies"],
+    "08-break-it.ipynb": ["A bad day", "must always be true", "Forty days", "Which fault", "The mend", "As a test"],
     "10-deploy-it.ipynb": ["in simulated time", "Three commands", "each machine", "refused", "a setting comes from"],
 }
 LAST_SECTION = "## Try it yourself"
@@ -350,6 +351,20 @@ WRONG: dict[str, list[tuple[str, str, str]]] = {
             "protection = dict(zip(protection, ['nothing', 'handled', 'handled']))",
             "when the sender is killed while the line is cut, with handled",
         ),
+    ],
+    "08-break-it.ipynb": [
+        ("exercise-1", "def answered_within_two_seconds(run):\n    return 1 / 0", "ended with ZeroDivisionError"),
+        ("exercise-1", "def answered_within_two_seconds(run):\n    return ['slow']", "on a calm day nothing is slow"),
+        (
+            "exercise-1",
+            "def answered_within_two_seconds(run):\n"
+            "    return [span.event_id for span in run.spans if (span.latency or 9) > 2]",
+            "slow checkouts, and your rule names",
+        ),
+        ("exercise-2", "cause = GALE", "somebody pays twice without the reset bank-hub, too"),
+        ("exercise-2", "cause = [GALE[3]]", "with slow consumer bank alone nothing is broken"),
+        ("exercise-2", "cause = []", "with no fault alone nothing is broken"),
+        ("exercise-2", "cause = 'slow consumer'", "make a list of faults of GALE"),
     ],
     "10-deploy-it.ipynb": [
         ("exercise-1", "looks_at = '127.0.0.1:7401'", "this is what the file says"),

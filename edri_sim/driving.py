@@ -32,8 +32,8 @@ class Door(Protocol):
         """Send a notification."""
 
 
-class Place(Door, Protocol):
-    """A node of a scenario, on either loop."""
+class Place(Protocol):
+    """A node of a scenario, on either loop or in a process of its own."""
 
     async def takes(self, event: type[Any]) -> bool:
         """Whether a part of it takes events of this class."""
@@ -89,16 +89,22 @@ class Tally:
 class Driver:
     """Publishes the events of one load through ``door``.
 
-    The run that it is a part of takes ``duration`` seconds; ``stream`` is where chance comes from.
+    The run that it is a part of takes ``duration`` seconds; ``stream`` is where chance comes from. One that goes on in
+    the place of another, ``since`` seconds after the run began, passes over what that had ``offered``, and counts as
+    missed what was due meanwhile.
     """
 
-    def __init__(self, load: Load, door: Door, stream: RandomStream, duration: float) -> None:
+    def __init__(
+        self, load: Load, door: Door, stream: RandomStream, duration: float, *, since: float = 0.0, offered: int = 0
+    ) -> None:  # fmt: skip
         self.tally = Tally(load)
+        self._since = since
+        self._offered = offered
         self._door = door
         self._stream = stream
         self._duration = duration
         self._make = load.maker()
-        self._numbers = count()
+        self._numbers = count(offered)
 
     async def run(self) -> None:
         """Begin now, and return when the load is over and its events have ended; cancelled, it leaves those open."""
@@ -113,17 +119,26 @@ class Driver:
 
     async def _arrive(self, load: OpenLoad, start: Callable[[Any], Any]) -> None:
         loop = asyncio.get_running_loop()
-        begin = loop.time()
-        for at in load.arrivals(self._stream, self._duration):
+        begin = loop.time() - self._since
+        for number, at in enumerate(load.arrivals(self._stream, self._duration)):
+            if at < self._since:
+                self._miss(number)
+                continue
             pause = begin + at - loop.time()
             if pause > 0:
                 await asyncio.sleep(pause)
-            start(self._send(self._make(next(self._numbers))))
+            start(self._send(self._make(number)))
+
+    def _miss(self, number: int) -> None:
+        """The event of this number was due before this driver began."""
+        if number >= self._offered:
+            self.tally.offered += 1
+            self.tally.missed += 1
 
     async def _client(self, load: Clients) -> None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + load.end(self._duration)
-        await asyncio.sleep(load.start)
+        end = loop.time() - self._since + load.end(self._duration)
+        await asyncio.sleep(max(0.0, load.start - self._since))
         well = True
         while True:
             pause = load.pause(self._stream, failed=not well)

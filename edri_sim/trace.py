@@ -53,7 +53,11 @@ def cause(job: Job | None, origin: int) -> int:
     """The ``detail`` of an event of ``origin`` that was published by the handler of ``job``; 0 if by none."""
     if job is None:
         return 0
-    whose, number = job.envelope.names[0], job.envelope.number
+    return cause_detail(job.envelope.names[0], job.envelope.number, origin)
+
+
+def cause_detail(whose: int, number: int, origin: int) -> int:
+    """The ``detail`` of an event of ``origin`` that came of event ``number`` of ``whose``: see :func:`cause_of`."""
     return number if whose == origin else whose << _NUMBER_BITS | number
 
 
@@ -90,15 +94,17 @@ class Outcome(NamedTuple):
 class Recorder:
     """The rows of one run, in blocks, with a digest that grows with them.
 
-    After ``cap`` rows (0: no cap) nothing more is kept or digested; ``lost`` then says how many rows were not.
+    After ``cap`` rows (0: no cap) nothing more is kept or digested; ``lost`` then says how many rows were not. ``keep``
+    gets each block that is closed, in place of this recorder: it then has no rows to show.
     """
 
-    def __init__(self, *, cap: int = 0) -> None:
+    def __init__(self, *, cap: int = 0, keep: Callable[[bytes], None] | None = None) -> None:
         self.cap = cap
         self.lost = 0
         self.names = Names()
         self.slots: dict[str, int] = {}
         self._blocks: list[bytes] = []
+        self._keep = self._blocks.append if keep is None else keep
         self._sealed = 0
         self.open: list[int] = []
         """The block that is being written: whole rows of :data:`COLUMNS`, flat. Seal it at :data:`BLOCK` integers."""
@@ -120,7 +126,7 @@ class Recorder:
         if rows:
             block = struct.pack(f"<{len(rows)}q", *rows)
             self._digest.update(block)
-            self._blocks.append(block)
+            self._keep(block)
             self._sealed += len(rows) // _WIDTH
             rows.clear()
 

@@ -68,7 +68,7 @@ def test_the_same_scenario_in_real_time(tmp_path: Path) -> None:
         (("simulate", RUSH, "--seed", "x"), "Invalid value for '--seed'"),
         (("simulate", RUSH, "--out", "run.txt"), "--out run.txt: expected a file that ends in .csv, .parquet, .json"),
         (("simulate", RUSH, "--out", "no/where/run.json"), "--out no/where/run.json: cannot be written: No such file"),
-        (("run", KILLED), "kill hub cannot be made to happen in real time"),
+        (("run", KILLED, "--in-process"), "kill hub cannot be made to happen in real time"),
     ],
     ids=str,
 )

@@ -54,15 +54,22 @@ def simulate(
     _show(run, loaded, out, as_json=as_json)
 
 
-def run(scenario: Target, out: Out = None, as_json: AsJson = False) -> None:
-    """Run a scenario in real time, with all machines in this program, and print what came of it.
+def run(
+    scenario: Target,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="All machines in this program; none can be killed or paused.")
+    ] = False,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a scenario in real time, with a process for each machine, and print what came of it.
 
     Exits with 2 on bad input, such as a fault that cannot be made to happen in real time.
     """
     _check_out(out)
     loaded = load_scenario(scenario)
     with _bar("running", hidden=as_json) as advance:
-        done = asyncio.run(run_real(loaded, progress=advance))
+        done = asyncio.run(run_real(loaded, in_process=in_process, progress=advance))
     _show(done, loaded, out, as_json=as_json)
 
 

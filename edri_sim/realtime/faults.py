@@ -1,10 +1,10 @@
-"""Makes faults happen in real time: to proxies on the links, and to worker processes."""
+"""Makes faults happen in real time: to proxies on the links, to programs, and to worker processes."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from edri_sim import trace
@@ -13,31 +13,44 @@ from edri_sim.faults import (
     AddedLatency,
     Bandwidth,
     ConnectionReset,
+    Crash,
+    Death,
     Fault,
+    HostFault,
+    Kill,
     LinkFault,
     OneWay,
     Outage,
+    Pause,
     WorkerCrash,
 )
 from edri_sim.realtime.chaos import BACK, OUT, Proxy
-from edri_sim.realtime.host import LocalHost
 from edri_sim.scenario import Scenario
-from edri_sim.topology import Pair, pair_of
+from edri_sim.topology import Pair, Topology, pair_of
 from edri_sim.trace import Trace
 
 COMPONENT = "faults"
 """The name under which faults stand in the trace."""
 
-SUPPORTED = (Outage, OneWay, AddedLatency, Bandwidth, ConnectionReset, WorkerCrash)
+IN_PROCESS = (Outage, OneWay, AddedLatency, Bandwidth, ConnectionReset, WorkerCrash)
+"""The faults that can be made to happen where all machines are in one program."""
+IN_PROCESSES = (*IN_PROCESS, Kill, Crash, Pause)
+"""The faults that can be made to happen where each machine is a process of its own."""
+
+Act = Callable[[Any], Awaitable[None]]
+Acts = Mapping[type[HostFault], tuple[Act, Act]]
+"""What begins a fault of a machine, and what ends it."""
 
 
-def check_supported(scenario: Scenario) -> None:
+def check_supported(scenario: Scenario, *, in_process: bool) -> None:
     """Raise UnsupportedFault for the first fault of a scenario that cannot be made to happen in real time."""
+    supported = IN_PROCESS if in_process else IN_PROCESSES
+    where = "in one program" if in_process else "on this one"
     for fault in scenario.faults:
-        if not isinstance(fault, SUPPORTED):
-            kinds = ", ".join(kind.__name__ for kind in SUPPORTED)
+        if not isinstance(fault, supported):
+            kinds = ", ".join(kind.__name__ for kind in supported)
             raise UnsupportedFault(
-                f"{fault} cannot be made to happen in real time, where all machines are in one program: expected one of"
+                f"{fault} cannot be made to happen in real time, where all machines are {where}: expected one of"
                 f" {kinds}, or a simulation"
             )
         if isinstance(fault, LinkFault):
@@ -53,15 +66,26 @@ def _check_link(fault: LinkFault, scenario: Scenario) -> None:
         )
 
 
-class Faults:
-    """Begins and ends the faults of a scenario when they are due, and writes a row for each to ``record``."""
+def pairs_of(fault: Fault, topology: Topology) -> list[Pair]:
+    """The links on which a fault needs a proxy: its own, and all of a machine whose power fails, in silence."""
+    if isinstance(fault, LinkFault):
+        return [pair_of(fault.a, fault.b)]
+    if not isinstance(fault, Crash):
+        return []
+    lines = [(node.name, switch) for node in topology.nodes.values() for switch in node.switches]
+    return [pair_of(*line) for line in lines if fault.name in line]
 
-    def __init__(
-        self, scenario: Scenario, proxies: Mapping[Pair, Proxy], hosts: Mapping[str, LocalHost], record: Trace
-    ) -> None:
+
+class Faults:
+    """Begins and ends the faults of a scenario when they are due, and writes a row for each to ``record``.
+
+    ``proxies`` are on the links that fail, and ``acts`` are for the faults of machines.
+    """
+
+    def __init__(self, scenario: Scenario, proxies: Mapping[Pair, Proxy], acts: Acts, record: Trace) -> None:
         self._scenario = scenario
         self._proxies = proxies
-        self._hosts = hosts
+        self._acts = acts
         self._trace = record
         self._component = record.component(COMPONENT)
         self._effects: dict[Pair, list[Fault]] = {pair: [] for pair in proxies}
@@ -80,18 +104,36 @@ class Faults:
     async def _make(self, fault: Fault) -> None:
         await asyncio.sleep(fault.at)
         self._trace.mark(trace.FAULT_BEGINS, self._component, str(fault))
-        if isinstance(fault, WorkerCrash):
-            self._hosts[fault.name].workers[fault.label, fault.index].crash()
-        elif isinstance(fault, LinkFault):
-            pair = pair_of(fault.a, fault.b)
-            if isinstance(fault, ConnectionReset):
-                self._proxies[pair].reset()
+        await self._begin(fault)
+        if fault.until == math.inf:
+            return
+        await asyncio.sleep(fault.until - fault.at)
+        await self._end(fault)
+        self._trace.mark(trace.FAULT_ENDS, self._component, str(fault))
+
+    async def _begin(self, fault: Fault) -> None:
+        pairs = pairs_of(fault, self._scenario.topology)
+        if isinstance(fault, ConnectionReset):
+            self._reset(pairs)
+        for pair in pairs:
             self._effects[pair].append(fault)
             self._apply(pair)
-            await asyncio.sleep(fault.until - fault.at)
+        if isinstance(fault, HostFault):
+            await self._acts[type(fault)][0](fault)
+
+    async def _end(self, fault: Fault) -> None:
+        pairs = pairs_of(fault, self._scenario.topology)
+        if isinstance(fault, Death):
+            self._reset(pairs)  # What was under way went with the power.
+        for pair in pairs:
             self._effects[pair].remove(fault)
             self._apply(pair)
-        self._trace.mark(trace.FAULT_ENDS, self._component, str(fault))
+        if isinstance(fault, HostFault):
+            await self._acts[type(fault)][1](fault)
+
+    def _reset(self, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
+            self._proxies[pair].reset()
 
     def _apply(self, pair: Pair) -> None:
         """Let a link be as the faults that it suffers now say."""
@@ -104,8 +146,12 @@ class Faults:
         proxy.only(*(way for way in (OUT, BACK) if way not in cut))
 
     def _cut_ways(self, fault: Any) -> tuple[str, ...]:
-        if isinstance(fault, Outage):
+        if isinstance(fault, Outage | Crash):
             return OUT, BACK
         if isinstance(fault, OneWay):  # Nodes connect to switches.
             return (OUT,) if fault.a in self._scenario.topology.nodes else (BACK,)
         return ()
+
+
+async def nothing(_: object) -> None:
+    """Ends a fault that was over when it had begun."""

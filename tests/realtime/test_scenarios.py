@@ -41,15 +41,20 @@ def street(**given: Any) -> Scenario:
     return Scenario(shop.street(), **{"duration": SECONDS, "load": [orders, sales], "drain": 20, **given})
 
 
+async def run_here(scenario: Scenario, **given: Any) -> Run:
+    return await run_real(scenario, in_process=True, **given)
+
+
 def owed(run: Run) -> dict[tuple[str, str], tuple[int, int]]:
     accounts = {pair: run.account(*pair) for pair in run.traffic.pairs}
     return {pair: (account.owed, account.delivered) for pair, account in accounts.items()}
 
 
-async def test_the_same_scenario_on_both_loops_has_the_same_counts() -> None:
+@pytest.mark.parametrize("in_process", [True, False])
+async def test_the_same_scenario_on_both_loops_has_the_same_counts(in_process: bool) -> None:
     outage = faults.Outage("shop", "hub", at=0.4, duration=0.4)
     scenario = street(faults=[outage, faults.ConnectionReset("door", "hub", at=1)], service={shop.Order: 0.001})
-    real = await run_real(scenario)
+    real = await run_real(scenario, in_process=in_process)
     simulated = await asyncio.to_thread(simulate, scenario)
     assert not real.simulated
     assert real.duration == simulated.duration == SECONDS
@@ -75,7 +80,7 @@ async def test_the_same_scenario_on_both_loops_has_the_same_counts() -> None:
     ids=str,
 )
 async def test_faults_of_links_are_felt_and_nothing_is_lost(fault: Any, pair: str, least: float) -> None:
-    run = await run_real(street(faults=[fault]))
+    run = await run_here(street(faults=[fault]))
     assert run.tallies[0].ended == 60
     quick = [span.latency for span in run.spans if span.type == "lab.Order" and span.created < run.began + 0.2e9]
     assert max(latency for latency in quick if latency is not None) < least
@@ -87,7 +92,7 @@ async def test_a_worker_is_killed_and_replaced() -> None:
     topology.node("works", Factory)
     crash = faults.WorkerCrash("works", at=0.5, pool="Factory.hands")
     clients = load.Clients(Work, count=1, node="works")
-    run = await run_real(Scenario(topology, duration=SECONDS, load=[clients], faults=[crash], drain=20))
+    run = await run_here(Scenario(topology, duration=SECONDS, load=[clients], faults=[crash], drain=20))
     tally = run.tallies[0]
     assert tally.failed == {"provider_lost": 1}
     assert tally.offered == tally.ended + 1
@@ -100,7 +105,7 @@ async def test_what_is_durable_has_a_folder_for_the_run() -> None:
     topology.switch("hub")
     topology.node("door", Scheduler, switch="hub", durable=True)
     topology.node("shop", shop.Shop, switch="hub")
-    run = await run_real(
+    run = await run_here(
         Scenario(topology, duration=0.3, load=[load.Burst(shop.order, size=5, every=9, node="door")]),
         settings=Settings(request_timeout=5),
     )
@@ -131,7 +136,7 @@ async def test_what_cannot_act_in_real_time_is_refused(fault: faults.Fault, word
     topology.link("shop", "office")
     topology.node("never", Never, switch="hub")
     with pytest.raises(UnsupportedFault, match=re.escape(words)):
-        await run_real(Scenario(topology, duration=2, faults=[fault]))
+        await run_here(Scenario(topology, duration=2, faults=[fault]))
 
 
 async def test_only_scenarios_are_run() -> None:
@@ -146,4 +151,4 @@ async def test_a_maker_that_raises_ends_the_run_and_leaves_nothing() -> None:
         return shop.Order(number)
 
     with pytest.raises(ValueError, match="no more"):
-        await run_real(street(load=[load.Constant(make, rate=40, node="door")]))
+        await run_here(street(load=[load.Constant(make, rate=40, node="door")]))

@@ -12,7 +12,7 @@ command -v '$(PYTHON)' >/dev/null 2>&1 || { echo "'$(PYTHON)' was not found: ins
 '$(PYTHON)' -c 'import venv, ensurepip' >/dev/null 2>&1 || echo "'$(PYTHON)' has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)"
 endef
 
-.PHONY: help demo test theory swarm lint lab notebooks bench clean
+.PHONY: help demo test theory swarm lint lab notebooks bench fidelity clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +44,9 @@ notebooks: $(VENV)/dev.stamp ## run every notebook and keep what it shows, after
 
 bench: $(VENV)/dev.stamp ## measure against the peers, each in its own environment
 	$(BIN)/python benchmarks/run.py
+
+fidelity: $(VENV)/dev.stamp ## hold a simulation of the photo service against real runs of it (half a minute)
+	$(BIN)/python benchmarks/fidelity.py
 
 clean: ## remove the environments and the caches
 	rm -rf $(VENV) benchmarks/.env .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks import fidelity
 from benchmarks.alternate import Figures, sides
 from benchmarks.cases import CASES
 from benchmarks.environment import Environment
 from benchmarks.report import rows, table
+from edri_sim import simulate
+from edri_sim.demo import photos
+from edri_sim.service import LogNormal, Service
 
 PLACE = Environment(Path("python"), {"python": "3.13.0"})
 
@@ -46,3 +51,19 @@ def test_every_way_but_one_has_a_must() -> None:
     ways = [way for case in CASES.values() for way in case.ours]
     without = [way.name for way in ways if not way.must and way.bound is None]
     assert without == ["the same, full trace, handlers that sleep"]  # it is there to show what the model costs
+
+
+def test_a_simulation_of_what_was_fitted_is_as_the_run_that_it_was_fitted_to() -> None:
+    asked = fidelity.scenario(10, workers=2, clients=4)
+    known = {
+        photos.Prepare: Service(wait=0.002),
+        photos.Resize: Service(wait=LogNormal(0.06, 0.8), body="skip", result=fidelity.THUMBNAIL),
+        photos.Describe: Service(wait=LogNormal(0.02, 0.3), body="skip", result=fidelity.DESCRIPTION),
+    }
+    run = simulate(replace(asked, duration=60, service=known))
+    found = fidelity.ratios(fidelity.foretold(run, asked, fidelity.INSTEAD), run, fidelity.PREPARE)
+    assert all(abs(found[name] - 1) < goal for name, goal in fidelity.GOALS.items()), found
+    slower = simulate(
+        replace(asked, duration=60, service={**known, photos.Resize: replace(known[photos.Resize], wait=0.07)})
+    )
+    assert fidelity.ratios(slower, run, fidelity.PREPARE)["per s"] < 1 - fidelity.GOALS["per s"]

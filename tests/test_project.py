@@ -208,7 +208,19 @@ def test_help_lists_the_targets(clone: Path) -> None:
     done = make(clone)
     assert done.returncode == 0
     listed = [line.split()[1] for line in done.stdout.splitlines()]
-    assert listed == ["help", "demo", "test", "swarm", "theory", "lint", "lab", "notebooks", "bench", "clean"]
+    assert listed == [
+        "help",
+        "demo",
+        "test",
+        "swarm",
+        "theory",
+        "lint",
+        "lab",
+        "notebooks",
+        "bench",
+        "fidelity",
+        "clean",
+    ]
 
 
 @pytest.mark.parametrize(("user", "told"), [("0", True), ("1000", False)])

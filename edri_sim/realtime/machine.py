@@ -26,6 +26,9 @@ _PACKAGE_HOME = str(Path(__file__).resolve().parents[2])
 LAST_ROWS = 0.2
 """Seconds that a machine gets to write its last rows before it is killed without them: it may be busy, or paused."""
 
+LAST_WORDS = 1.0
+"""Seconds that the end of a killed machine's stream may take: what its node has forked may hold it open."""
+
 
 def packed_role(role: Role) -> bytes:
     """What a child is told to be. Raises DeclarationError where that cannot be sent to a process."""
@@ -163,9 +166,11 @@ class Machine:
             return
         if not self._gone.is_set():
             self._process.kill()
-            if self._stream is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS if self._stream is not None else 0):
+                    await self._gone.wait()
+            if not self._gone.is_set():
                 self._lost()
-            await self._gone.wait()
         if self._stream is not None:
             self._stream.close()
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edri_sim.driving import Driver
-from edri_sim.events import registry
+from edri_sim.events import event_type, registry
 from edri_sim.links.switch import Switch
 from edri_sim.node import Node
 from edri_sim.realtime import signals
@@ -40,7 +40,8 @@ class Role:
     """What one child has to be, in one of its lives: a switch that listens at ``address``, or a node where that is "".
 
     ``switches`` are the addresses that a node connects to, ``folder`` is for its files, and ``rows`` is the file that
-    its trace goes to. ``seed`` is where the chance of loads comes from. Logs of level ``logs`` and above go to standard
+    its trace goes to. ``seed`` is where the chance of loads comes from, and ``events`` are classes to be known that no
+    import brings. Logs of level ``logs`` and above go to standard
     error; None: nowhere, as where a program has not said that it wants them.
     """
 
@@ -50,6 +51,7 @@ class Role:
     folder: Path
     rows: Path
     seed: str
+    events: tuple[type[Any], ...]
     address: str = ""
     switches: tuple[str, ...] = ()
     logs: int | None = None
@@ -104,6 +106,8 @@ class MachineChild:
         sys.path[:] = path
         role: Role = pickle.loads(rest)
         self._role = role
+        for cls in role.events:
+            registry.add(event_type(cls))
         if role.logs is not None:
             logging.basicConfig(level=role.logs, format=f"%(levelname)s {role.name} %(name)s: %(message)s")
         self._rows = RowFile(role.rows, role.settings.trace_cap, self._counts)

@@ -16,6 +16,7 @@ from typing import Any
 
 from edri_sim.driving import Tally, first
 from edri_sim.errors import EdriError
+from edri_sim.events import registry
 from edri_sim.faults import Crash, Death, Kill, Pause, WorkerCrash
 from edri_sim.links.address import Address
 from edri_sim.load import OpenLoad
@@ -80,7 +81,14 @@ class Machines:
         folder.mkdir()
         top = logging.getLogger()
         logs = top.level if top.handlers else None
-        return Role(name, self._scenario, self._settings, folder, folder, self._seed, address, switches, logs)
+        return Role(
+            name, self._scenario, self._settings, folder, folder, self._seed, self._events(), address, switches, logs
+        )  # fmt: skip
+
+    def _events(self) -> tuple[type[Any], ...]:
+        """The events that a program or a notebook has defined itself, and those of the loads."""
+        own = [entry.cls for entry in registry.snapshot().by_name.values() if entry.cls.__module__ == "__main__"]
+        return tuple(dict.fromkeys([*own, *(load.event_type() for load in self._scenario.load)]))
 
     async def _add(self, stack: AsyncExitStack, roles: Iterable[Role]) -> None:
         machines = [self._machine(role) for role in roles]

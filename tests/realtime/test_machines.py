@@ -23,7 +23,7 @@ from edri_sim.realtime.scenarios import run_real
 from edri_sim.scenario import Scenario
 from edri_sim.settings import Settings
 from tests.lab import shop
-from tests.realtime.programs import PATIENCE, ROOT, descendants, gone
+from tests.realtime.programs import PATIENCE, ROOT, descendants, environment, gone
 from tests.realtime.test_scenarios import owed
 
 
@@ -120,6 +120,49 @@ async def test_a_process_that_ends_by_itself_ends_the_run() -> None:
     once = load.Burst(lambda _: Leave(), size=1, every=9, node="solo")
     with pytest.raises(EdriError, match="solo: its process ended with exit code 3"):
         await run_real(alone(Rude, load=[once]))
+
+
+OWN = """
+import asyncio
+from edri_sim import Manager, Notification, Request, Scenario, Topology, event, handles, load, run_real
+
+@event
+class Ask(Request[int]):
+    number: int
+
+@event
+class Told(Notification):
+    number: int
+
+class Desk(Manager):
+    @handles
+    async def ask(self, event: Ask) -> int:
+        await self.notify(Told(event.number))
+        return event.number
+
+class Ear(Manager):
+    @handles
+    async def told(self, event: Told) -> None:
+        pass
+
+if __name__ == "__main__":
+    topology = Topology("own")
+    topology.switch("hub")
+    topology.node("desk", Desk, switch="hub")
+    topology.node("ear", Ear, switch="hub")
+    asked = load.Burst(lambda number: Ask(number), size=5, every=9, node="desk", start=0.5)
+    run = asyncio.run(run_real(Scenario(topology, duration=1, load=[asked])))
+    print(run.tallies[0].ended, run.account("desk", "ear").delivered)
+"""
+
+
+def test_events_of_a_program_itself_are_known_to_its_machines(tmp_path: Path) -> None:
+    program = tmp_path / "own.py"
+    program.write_text(OWN, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, program], env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("5 5\n", "")
 
 
 async def test_what_cannot_be_sent_is_refused_before_anything_starts() -> None:

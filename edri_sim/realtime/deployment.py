@@ -40,8 +40,8 @@ class Deployment:
     """The switches and nodes of ``topology`` that ``only`` names, by default all, on this machine.
 
     A switch listens where ``settings.switches`` says, one address for each switch of the topology in its order, or else
-    where the topology says, or else at the first free port from 7400 on. ``certs`` is a folder that ``edri-sim certs``
-    has filled.
+    where the topology says, or else at the first free port from ``first_port`` on. ``certs`` is a folder that
+    ``edri-sim certs`` has filled.
 
     Raises:
         SettingsError: a name is unknown, a switch has no address, there are more or fewer addresses than switches, or
@@ -50,7 +50,8 @@ class Deployment:
     """
 
     def __init__(
-        self, topology: Topology, settings: Settings, only: Sequence[str] = (), certs: Path | None = None
+        self, topology: Topology, settings: Settings, only: Sequence[str] = (), certs: Path | None = None,
+        first_port: int = DEFAULT_PORT,
     ) -> None:  # fmt: skip
         topology.check()
         for name in only:
@@ -60,6 +61,7 @@ class Deployment:
         self._topology = topology
         self._settings = settings
         self._certs = certs
+        self._first_port = first_port
         self.nodes = [name for name in topology.nodes if not only or name in only]
         self._listen = self._known()
         self.switches = self._places([name for name in topology.switches if not only or name in only])
@@ -90,7 +92,7 @@ class Deployment:
         taken = {address.port for address, _ in self._listen.values()}
         for name in names:
             if name not in self._listen:
-                self._listen[name] = _free(DEFAULT_PORT, taken), "first free port"
+                self._listen[name] = _free(self._first_port, taken), "first free port"
             places[name] = Place(*self._listen[name], _free(STATUS_PORT, taken))
         return places
 

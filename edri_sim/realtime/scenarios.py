@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -27,6 +28,9 @@ from edri_sim.trace import Trace
 
 MEETING = 30.0
 """Seconds within which all who publish have to know who takes what they publish."""
+PORTS = (10_000, 30_000)
+"""Where the search for a free port begins: at random, for another run may look at the same time, and a switch that
+starts as a process listens a second later. These are below the ports that the system gives to those who connect."""
 
 
 async def run_real(
@@ -106,7 +110,7 @@ class Stage:
     async def build(self, stack: AsyncExitStack) -> None:
         """Start the switches, the proxies on links that will fail, and the nodes; ``stack`` stops them."""
         topology = self._scenario.topology
-        places = Deployment(topology, self._settings).switches
+        places = Deployment(topology, self._settings, first_port=random.randrange(*PORTS)).switches
         listen = {name: place.listen for name, place in places.items()}
         await self._company.add_switches(stack, listen)
         for pair in dict.fromkeys(pair for fault in self._scenario.faults for pair in pairs_of(fault, topology)):

@@ -56,6 +56,8 @@ def event_type(event: object) -> EventType:
     """
     cls = event if isinstance(event, type) else type(event)
     entry: EventType | None = getattr(cls, "__edri__", None)
+    if entry is None and issubclass(cls, type):
+        raise DeclarationError("a class is not an event: publish an object of it, such as Resized('cat.jpg')")
     if entry is None:
         raise DeclarationError(
             f"{place(cls)} is not an event: derive it from Notification, Request[R] or Tunnel[Up, Down] "

@@ -164,6 +164,8 @@ def test_a_subclass_of_an_event_needs_its_own_decorator() -> None:
         event_type(Child)
     with pytest.raises(DeclarationError, match=r"builtins\.int is not an event: derive it"):
         event_type(3)
+    with pytest.raises(DeclarationError, match=r"a class is not an event: publish an object of it"):
+        event_type(type(Parent))
 
 
 def test_the_reply_type_is_found_through_generic_and_plain_bases() -> None:

@@ -169,10 +169,13 @@ class TunnelEnd(Generic[Out, In]):
     # Sending
 
     def _pack(self, item: Any) -> tuple[Any, int]:
-        if not self._packs:
-            self._sends.validate(item)
-            return item, 0
-        data = self._sends.encode(item)
+        try:
+            if not self._packs:
+                self._sends.validate(item)
+                return item, 0
+            data = self._sends.encode(item)
+        except CodecError as error:
+            raise CodecError(f"{self._subject}: an item cannot be sent: {error}") from None
         if self._far is not None and len(data) > self._far.largest:
             raise EventTooLarge(
                 f"{self._subject}: an item of {len(data)} bytes, and at most {self._far.largest:g} travel between "

@@ -175,7 +175,6 @@ async def run_switch(settings: SwitchSettings, *, ready: Ready = _nothing) -> No
     (address,) = _addresses(settings.listen)
     status = _addresses(settings.status)
     host = LocalHost()
-    log = NodeLog("switch", settings.name, host.now)
     for place in status:
         check_status(place, host, settings)
     switch = Switch(settings.name, settings.listen, host, SwitchConfig.of(settings))
@@ -184,7 +183,7 @@ async def run_switch(settings: SwitchSettings, *, ready: Ready = _nothing) -> No
         for place in status:
             server = StatusServer(place, switch.status)
             await _listen(stack, server, f"the status of switch {settings.name!r}", place, "--status")
-            log.info("the status of switch %s is at http://%s/status", settings.name, place)
+            NodeLog("switch", settings.name, host.now).info("switch %s shows its status at %s", settings.name, place)
         ready()
         await asyncio.get_running_loop().create_future()
 

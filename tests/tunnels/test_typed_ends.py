@@ -27,8 +27,8 @@ def write_down(event: Will, error: BaseException) -> None:
 class Heir(Worker):
     @handles
     async def will(self, event: Will, tunnel: TunnelEnd[int, int]) -> None:
-        await tunnel.send(0)
-        try:
+        try:  # Also that it is told before it is back from its first send is right.
+            await tunnel.send(0)
             while event.full:
                 await tunnel.send(1)
             await tunnel.receive()
@@ -40,8 +40,8 @@ class Heir(Worker):
 class PlainHeir(Worker):
     @handles
     def will(self, event: Will, tunnel: BlockingTunnel[int, int]) -> None:
-        tunnel.send(0)
         try:
+            tunnel.send(0)
             while event.full:
                 tunnel.send(1)
             tunnel.receive()

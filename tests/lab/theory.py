@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +21,13 @@ import numpy as np
 from edri_sim import Manager, Notification, Pool, Simulation, Topology, Worker, event, handles, part, service
 from edri_sim.run.intervals import Interval, t_quantile
 from edri_sim.service import Distribution, Service
+from tests.lab.innovations import SPANS, Draws, Figures, Innovation, arrival, service_time, way
 
 ROOT = Path(__file__).parents[2]
 RUNS = 80
 """Independent replications of each model."""
+BUSY = 0.9
+"""Times the load of the busiest station: those above it make what chance does to the whole."""
 ENDLESS = 10_000_000
 """A queue that is never full."""
 
@@ -61,12 +65,17 @@ class Seen(NamedTuple):
     """Arrivals a second times the mean wait of each."""
     number: float
     """The mean number of customers there, over time."""
-    arrivals: float
-    """Arrivals a second: what chance made of a known rate."""
     busy: float
-    """The mean number of busy servers: what chance made of a known load."""
+    """The mean number of busy servers."""
     little: float
     """The number there by Little's law: arrivals a second times the mean time there."""
+
+
+class Outcome(NamedTuple):
+    """What one run saw of each station, and what chance brought into it."""
+
+    stations: list[Seen]
+    controls: list[float]
 
 
 def together(stations: Sequence[Seen]) -> Seen:
@@ -105,7 +114,7 @@ class Meter:
         self._move(end, 0)
         length, stay = end - self._since, self._stays / self._left
         rate, busy = self._came / length, self._busy / length
-        return Seen(rate * stay - busy, self._area / length, rate, busy, rate * stay)
+        return Seen(rate * stay - busy, self._area / length, busy, rate * stay)
 
 
 @event(name="theory.A")
@@ -133,15 +142,15 @@ class Plan:
         self.stations = network.stations
         self.meters = [Meter(station, network.warm_up) for station in network.stations]
         self.random = random.Random(f"ways/{seed}")
+        self.draws = Draws()
 
     def next(self, number: int) -> int | None:
         """Where a customer of a station goes."""
-        draw = self.random.random()
-        for other, share in enumerate(self.stations[number].ways):
-            draw -= share
-            if draw < 0:
-                return other
-        return None
+        draw, ways = self.random.random(), self.stations[number].ways
+        shares = enumerate(accumulate(ways))
+        other = next((other for other, below in shares if draw < below), len(self.stations))
+        self.draws.add(_kind_of_way(self.stations, number, other), 0.0)
+        return other if other < len(self.stations) else None
 
 
 class Server(Worker):
@@ -198,13 +207,15 @@ class Source(Manager):
         loop, meter = asyncio.get_running_loop(), self._plan.meters[self._number]
         rate, kind = self._plan.stations[self._number].rate, KINDS[self._number]
         while True:
-            await asyncio.sleep(self._random.expovariate(rate))
+            pause = self._random.expovariate(rate)
+            self._plan.draws.add(self._number, pause - 1 / rate)
+            await asyncio.sleep(pause)
             meter.come(loop.time())
             await self.notify(kind(loop.time()))
 
 
-def run(network: Network, seed: int) -> list[Seen]:
-    """What was seen of each station."""
+def run(network: Network, seed: int) -> Outcome:
+    """What came of one run."""
     plan = Plan(network, seed)
     topology = Topology("queues")
     managers: list[Any] = []
@@ -213,7 +224,7 @@ def run(network: Network, seed: int) -> list[Seen]:
         size = 1_000 if station.on_cores else station.servers
         pool = Pool(SERVERS[number], mode="thread", size=size, queue=ENDLESS, args=(plan,))
         managers.append(type(f"Station{number}", (Manager,), {"servers": pool}))
-        longer = Longer(station.service, network.slower)
+        longer = Longer(station.service, network.slower, plan.draws, len(network.stations) + number)
         costs[KINDS[number]] = Service(cpu=longer, gil=0) if station.on_cores else Service(wait=longer)
         if station.rate:
             managers.append(part(Source, plan, number, seed))
@@ -221,26 +232,59 @@ def run(network: Network, seed: int) -> list[Seen]:
     end = network.warm_up + network.length
     with Simulation(topology, seed=seed, service=costs, trace="off") as simulation:
         simulation.run(until=end)
-    return [meter.seen(end) for meter in plan.meters]
+    controls = plan.draws.controls(innovations(network.stations), *stretches(network.stations), end)
+    return Outcome([meter.seen(end) for meter in plan.meters], controls)
 
 
 @dataclass(frozen=True)
 class Longer:
-    """A distribution of which every draw is so many times as long."""
+    """A distribution that tells what it has drawn, and makes of every draw so many times as long a service."""
 
     of: Distribution
     times: float
+    draws: Draws
+    kind: int
 
     @property
     def mean(self) -> float:
         return self.of.mean * self.times
 
     def draw(self, stream: Any) -> float:
-        return self.of.draw(stream) * self.times
+        drawn = self.of.draw(stream)
+        self.draws.add(self.kind, drawn - self.of.mean)
+        return drawn * self.times
 
 
-def replications(networks: Sequence[Network]) -> list[list[list[Seen]]]:
-    """For each network, what its runs saw of each of its stations; on all cores, in fresh processes."""
+def innovations(stations: Sequence[Station]) -> list[Innovation]:
+    """What each kind of draw does to the work of each station: arrivals, service times, and then each way."""
+    visits, ways = _visits(stations)
+    loads = np.array([rate / one.servers for rate, one in zip(rates(stations), stations, strict=True)])
+    brings = np.vstack([visits, np.zeros(len(stations))])
+    found = [arrival(one.rate, brings[number] / loads) for number, one in enumerate(stations)]
+    found += [service_time(one.service, np.eye(len(stations))[number]) for number, one in enumerate(stations)]
+    for shares in ways:
+        left = np.append(shares, 1 - sum(shares))
+        found += [way(left, brings, other) for other in range(len(left))]
+    return found
+
+
+def _kind_of_way(stations: Sequence[Station], number: int, other: int) -> int:
+    """The place of a way in the :func:`innovations`; who leaves goes to a station more."""
+    return (2 + number) * len(stations) + number + other
+
+
+def stretches(stations: Sequence[Station]) -> tuple[list[int], list[int]]:
+    """The busiest stations, and how many draws make up each of the :data:`SPANS` there."""
+    each = rates(stations)
+    loads = [rate / one.servers for rate, one in zip(each, stations, strict=True)]
+    busiest = [number for number, load in enumerate(loads) if load > BUSY * max(loads)]
+    draws = sum(one.rate + rate * (1 + bool(one.ways)) for rate, one in zip(each, stations, strict=True))
+    per_customer = draws / each[busiest[0]]
+    return busiest, [math.ceil(span / (1 - max(loads)) ** 2 * per_customer) for span in SPANS]
+
+
+def replications(networks: Sequence[Network]) -> list[list[Outcome]]:
+    """For each network, what came of its runs; on all cores, in fresh processes."""
     jobs = [(network, seed) for network in networks for seed in range(RUNS)]
     count = os.cpu_count() or 1
     command = [sys.executable, "-c", "from tests.lab import theory; theory.main()"]
@@ -251,25 +295,27 @@ def replications(networks: Sequence[Network]) -> list[list[list[Seen]]]:
     with ThreadPoolExecutor(count) as threads:
         told = [pickle.dumps(jobs[first::count]) for first in range(count)]
         answers = list(threads.map(lambda child, words: child.communicate(words)[0], children, told))
-    seen: list[list[Seen]] = [[]] * len(jobs)
+    found: list[Outcome] = [Outcome([], [])] * len(jobs)
     for first, answer in enumerate(answers):
-        seen[first::count] = pickle.loads(answer)
-    return [seen[first : first + RUNS] for first in range(0, len(jobs), RUNS)]
+        found[first::count] = pickle.loads(answer)
+    return [found[first : first + RUNS] for first in range(0, len(jobs), RUNS)]
 
 
-def estimate(runs: Sequence[Seen], of: Callable[[Seen], float], known: tuple[float, float], level: float) -> Interval:
-    """The confidence interval of a mean, with what is known beforehand taken out of what chance has done.
+def estimate(runs: Sequence[Outcome], of: Callable[[Seen], float], level: float) -> Interval:
+    """The confidence interval of a mean of all stations together, less what chance has done.
 
-    Control variates, by Lavenberg and Welch (1981): arrivals and work that came are regressed on, and their true means
-    are ``known``; two degrees of freedom go into that.
+    The values are regressed on the control variates, whose true means are zero, and each of these takes a degree of
+    freedom: Lavenberg and Welch (1981), equations 11 to 14.
     """
-    controls = np.array([[1.0, one.arrivals - known[0], one.busy - known[1]] for one in runs])
-    values = np.array([of(one) for one in runs])
-    inverse = np.linalg.inv(controls.T @ controls)
-    found = inverse @ controls.T @ values
-    freedom = len(runs) - 3
+    controls = np.column_stack([np.ones(len(runs)), [one.controls for one in runs]])
+    controls /= np.maximum(np.abs(controls).max(axis=0), 1e-12)
+    values = np.array([of(together(one.stations)) for one in runs])
+    # Some say the same, or nothing: of a constant service time, or where there is one way only.
+    solve = np.linalg.pinv(controls, rcond=1e-9)
+    found = solve @ values
+    freedom = len(runs) - round(float(np.trace(solve @ controls)))
     residual = values - controls @ found
-    error = math.sqrt(float(residual @ residual) / freedom * inverse[0, 0])
+    error = math.sqrt(float(residual @ residual) / freedom * float(solve[0] @ solve[0]))
     return Interval(float(found[0]), t_quantile((1 + level) / 2, freedom) * error, len(runs), level)
 
 
@@ -289,14 +335,18 @@ def mg1(load: float, cv: float) -> float:
     return load * (1 + cv * cv) / (2 * (1 - load))
 
 
-def rates(network: Network) -> list[float]:
+def rates(stations: Sequence[Station]) -> list[float]:
     """Jackson's traffic equations: customers a second that come to each station, from outside and from others."""
-    size = len(network.stations)
-    ways = np.zeros((size, size))
-    for number, station in enumerate(network.stations):
+    visits, _ = _visits(stations)
+    return [float(rate) for rate in np.array([station.rate for station in stations]) @ visits]
+
+
+def _visits(stations: Sequence[Station]) -> tuple[Figures, Figures]:
+    """How often who comes to one station (row) is expected at each, and the probabilities of all ways."""
+    ways = np.zeros((len(stations), len(stations)))
+    for number, station in enumerate(stations):
         ways[number, : len(station.ways)] = station.ways
-    outside = np.array([station.rate for station in network.stations])
-    return [float(rate) for rate in np.linalg.solve(np.eye(size) - ways.T, outside)]
+    return np.linalg.inv(np.eye(len(stations)) - ways).astype(np.float64), ways
 
 
 def main() -> None:

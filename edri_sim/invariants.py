@@ -84,6 +84,11 @@ def delivered_was_sent(run: Run) -> Iterator[str]:
             yield f"{what} was delivered and had not been sent"
 
 
+def lanes_have_no_holes(run: Run) -> Iterator[str]:
+    """In each lane of each flow, what comes has the place after what came before."""
+    yield from run.recorder.audit.holes
+
+
 def delivered_in_order(run: Run) -> Iterator[str]:
     """Notifications of one life of a sender come to a life of a receiver in the order of their publication."""
     names, last = run.recorder.names.list(), Lives()
@@ -122,7 +127,7 @@ def loads_are_accounted_for(run: Run) -> Iterator[str]:
 
 
 RULES: tuple[Rule, ...] = (
-    delivered_once, requests_end_once, delivered_was_sent, delivered_in_order, work_within_slots,
+    delivered_once, requests_end_once, delivered_was_sent, lanes_have_no_holes, delivered_in_order, work_within_slots,
     loads_are_accounted_for,
 )  # fmt: skip
 

@@ -182,6 +182,10 @@ class Node(Shown):
         incarnation = router.origin.incarnation
         return Health(self.name, incarnation, state, uptime, host.memory(), router.live, router.late, parts)
 
+    def overfull(self) -> list[str]:
+        """What of it holds more now than its bounds allow, in words; see :mod:`edri_sim.invariants`."""
+        return [words for running in self._running for words in running.overfull()]
+
     def _open_router(self) -> Router:
         if not self._accepting or self._router is None:
             raise self._not_running()

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from edri_sim.audit import Audit
 from edri_sim.envelope import event_id
 from edri_sim.errors import SettingsError
 
@@ -103,6 +104,7 @@ class Recorder:
         self.lost = 0
         self.names = Names()
         self.slots: dict[str, int] = {}
+        self.audit = Audit()
         self._blocks: list[bytes] = []
         self._keep = self._blocks.append if keep is None else keep
         self._sealed = 0

@@ -69,10 +69,14 @@ class RunningConnector(Reporting):
         self._changes = Changes(node.loop)
         self._schemas = Schemas(node.router.types)
         incarnation = node.router.origin.incarnation
-        observe = None if self._trace.record is None else self._observe
+        observe, placed = (
+            (None, None) if self._trace.record is None else (self._observe, self._trace.recorder.audit.placed)
+        )
         self._outbox = plan.outbox
         identity = None if self._outbox is None else self._outbox.identity
-        self.exchange = Exchange(node.name, incarnation, outbox=identity, limits=plan.limits, observe=observe)
+        self.exchange = Exchange(
+            node.name, incarnation, outbox=identity, limits=plan.limits, observe=observe, placed=placed
+        )  # fmt: skip
         self.book = InterestBook(
             node.name, incarnation, own=self._schemas.own, wanted=self._wanted, fits=self._schemas.misfit
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, ClassVar
 
 from edri_sim.errors import DeclarationError
@@ -131,6 +131,11 @@ class RunningManager:
         says = await ask(self._manager.health)
         state = worst([*(pool.state for pool in pools), OK if says == OK else DEGRADED])
         return PartHealth(self.label, state, says, pools)
+
+    def overfull(self) -> Iterator[str]:
+        """See :class:`~edri_sim.routing.context.RunningPart`."""
+        for group in self.pools:
+            yield from group.overfull()
 
     async def quiet(self) -> None:
         """See :class:`~edri_sim.routing.context.RunningPart`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from edri_sim import trace
@@ -87,6 +87,12 @@ class RunningPool:
         stuck = sum(job.cancelled for job in jobs)
         counts = len(mailbox.queue), len(mailbox.parked), len(jobs), stuck, len(crew.slots), crew.size, crew.restarts
         return PoolHealth(self.label, crew.state, crew.reason, *counts)
+
+    def overfull(self) -> Iterator[str]:
+        """See :class:`~edri_sim.routing.context.RunningPart`."""
+        queued, room = len(self.mailbox.queue), self.mailbox.capacity + self._shape.size * self._shape.concurrency
+        if queued > room:
+            yield f"{self.label} has {queued} events queued, and room for {room}"
 
     async def settled(self, slot: Slot) -> None:
         """See :class:`~edri_sim.managers.slot.SlotOwner`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +48,9 @@ class RunningPart(Protocol):
 
     async def health(self) -> PartHealth:
         """How it is doing now."""
+
+    def overfull(self) -> Iterator[str]:
+        """What holds more now than its bounds allow, in words: an invariant, there is never any."""
 
     async def quiet(self) -> None:
         """Return when the part is not busy."""

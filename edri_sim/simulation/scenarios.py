@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from edri_sim.driving import Driver, Progress, first, meet, pass_time, unseen
+from edri_sim.driving import STEPS, Driver, Progress, first, meet, pass_time, unseen
 from edri_sim.errors import DeclarationError
 from edri_sim.events import registry
 from edri_sim.invariants import Rule, check
@@ -19,6 +19,8 @@ from edri_sim.trace import DELIVERED
 
 MEETING = 60.0
 """Simulated seconds within which all who publish have to know who takes what they publish."""
+LOOKS = 10
+"""How often in a run, at even distances, all bounds are looked at; and once more as it ends."""
 
 
 def simulate(
@@ -81,6 +83,7 @@ class Trial:
         self._began = 0.0
         self._shares = Use({}, {})
         self._owing: list[str] = []
+        self._overfull: dict[str, None] = {}
         self._untaken: dict[tuple[str, str], None] = {}
 
     def __enter__(self) -> Trial:
@@ -93,7 +96,7 @@ class Trial:
         """What came of it, checked against all invariants and ``rules``; None: not checked."""
         run = self._run()
         if rules is not None:
-            check(run, [self._flows_drain, self._takers_took, *rules])
+            check(run, [self._flows_drain, self._takers_took, self._bounds_hold, *rules])
         return run
 
     def _flows_drain(self, _: Run) -> Iterator[str]:
@@ -103,6 +106,22 @@ class Trial:
     def _takers_took(self, _: Run) -> Iterator[str]:
         """Nothing comes to a router that has nobody for it; what did."""
         yield from (f"{type_} came to {name}, which takes none" for type_, name in self._untaken)
+
+    def _bounds_hold(self, _: Run) -> Iterator[str]:
+        """Queues, windows and outboxes hold no more than they may, whenever that is looked at; those that do."""
+        yield from self._overfull
+
+    def _look_at_bounds(self) -> None:
+        for node in self.simulation.nodes.values():
+            self._overfull |= dict.fromkeys(node.overfull())
+
+    def _looking(self, progress: Progress) -> Progress:
+        def step(share: float) -> None:
+            progress(share)
+            if round(share * STEPS) % (STEPS // LOOKS) == 0:
+                self._look_at_bounds()
+
+        return step
 
     def _run(self) -> Run:
         return Run(
@@ -124,7 +143,7 @@ class Trial:
         try:
             async with asyncio.TaskGroup() as group:
                 driving = [group.create_task(driver.run()) for driver in self._drivers]
-                passing = group.create_task(pass_time(self._began, scenario.duration, progress))
+                passing = group.create_task(pass_time(self._began, scenario.duration, self._looking(progress)))
                 await asyncio.sleep(scenario.warm_up)
                 before = self._use()
                 await passing
@@ -132,6 +151,7 @@ class Trial:
                 await self._drain(driving)
                 for task in driving:
                     task.cancel()
+                self._look_at_bounds()
                 await self._look_for_takers()
         except BaseExceptionGroup as errors:
             raise first(errors) from None

@@ -112,6 +112,13 @@ class SimulatedNode:
         """Return once nothing that this node published to others waits. Raises HostDown like :meth:`request`."""
         await self.host.call(self._settled)
 
+    def overfull(self) -> list[str]:
+        """What of it holds more now than its bounds allow, in words; nothing of a node that is not up."""
+        up = self._up
+        if not self.host.up or up is None or not up.done() or up.cancelled() or up.exception() is not None:
+            return []
+        return up.result().overfull()
+
     async def _takes(self, event: type[Any]) -> bool:
         return await (await self._started()).takes(event)
 

@@ -33,6 +33,12 @@ class Shop(Manager):
     sellers = Pool(Seller, size=2)
 
 
+class Corner(Manager):
+    """Sells, with one seller and a short queue."""
+
+    sellers = Pool(Seller, queue=3)
+
+
 class Press(Manager):
     """Sells too, with two workers in processes of their own."""
 
@@ -71,4 +77,11 @@ def street() -> Topology:
     topology.node("shop", Shop, switch="hub", cores=2)
     topology.node("office", part(Books, 5, title="sales"), switch="hub")
     topology.link("shop", "hub", latency=0.002)
+    return topology
+
+
+def corner() -> Topology:
+    """One node, which sells on its own."""
+    topology = Topology("corner")
+    topology.node("corner", Corner)
     return topology

@@ -10,9 +10,15 @@ import pytest
 
 from edri_sim import Node, Run, faults, load, trace
 from edri_sim.invariants import RULES, InvariantBroken, check
+from edri_sim.links import connector
+from edri_sim.links.flow.holdings import Holdings
+from edri_sim.links.flow.items import Limits
+from edri_sim.links.flow.receive import ReceiveLane
+from edri_sim.links.flow.send import SendLane
 from edri_sim.links.frames import NOTIFY
 from edri_sim.links.inlet import Inlet
 from edri_sim.links.interest import InterestBook
+from edri_sim.routing.mailbox import Mailbox
 from edri_sim.scenario import Scenario
 from edri_sim.service import Service
 from edri_sim.simulation.scenarios import simulate
@@ -144,6 +150,78 @@ def test_a_delay_that_is_planted_in_a_router_is_seen(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Inlet, "take", plant)
     with pytest.raises(InvariantBroken, match=r"delivered in order: lab.Sold"):
         simulate(street())
+
+
+def test_a_hole_that_is_planted_in_a_lane_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ReceiveLane.data
+
+    def plant(lane: ReceiveLane, seq: int, *news: Any) -> list[Any]:
+        found = data(lane, seq, *news)
+        return [] if seq == 20 else found
+
+    monkeypatch.setattr(ReceiveLane, "data", plant)
+    words = r"lanes have no holes: lane 1 from door to office: places 21 to 21 came, and 20 was next"
+    with pytest.raises(InvariantBroken, match=words):
+        simulate(street(faults=[]))
+
+
+def test_an_outbox_without_bounds_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector, "Limits", lambda: Limits(events=5))
+    outage = street(faults=[faults.Outage("door", "hub", at=1, duration=3)])
+    simulate(outage)
+    monkeypatch.setattr(Holdings, "make_room", lambda *_: None)
+    with pytest.raises(InvariantBroken, match=r"bounds hold: the outbox of door/connector for shop holds \d+"):
+        simulate(outage)
+
+
+SALES = [load.Poisson(shop.sold, rate=500, node="door")]
+
+
+def heedless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows are two events wide, and senders pass over that."""
+    transmit = SendLane.transmit
+
+    def plant(lane: SendLane, now: float) -> Any:
+        told, lane.window = lane.window, 1_000_000
+        found = transmit(lane, now)
+        lane.window = told
+        return found
+
+    monkeypatch.setattr(connector, "Limits", lambda: Limits(window=2))
+    monkeypatch.setattr(SendLane, "transmit", plant)
+
+
+def test_a_sender_beyond_its_window_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    heedless(monkeypatch)
+    with pytest.raises(InvariantBroken, match=r"bounds hold: lane 1 from door/connector to office is beyond its wind"):
+        simulate(street(faults=[], load=SALES))
+
+
+def test_a_receiver_that_holds_more_than_its_window_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    heedless(monkeypatch)
+    monkeypatch.setattr(ReceiveLane, "_admits", lambda *_: True)
+    monkeypatch.setattr(ReceiveLane, "unpark", lambda *_: None)
+    monkeypatch.setattr(Inlet, "take", lambda inlet, news: (news.lane.park(1), take(inlet, news)))
+    with pytest.raises(InvariantBroken, match=r"bounds hold: .*lane 1 from door to office/connector holds more"):
+        simulate(street(faults=[], load=SALES))
+
+
+def test_a_queue_without_a_bound_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = Mailbox.offer
+
+    def plant(mailbox: Mailbox, envelope: Any) -> bool:
+        mailbox.limit += 1
+        return offer(mailbox, envelope)
+
+    flood = Scenario(
+        shop.corner(), duration=5, service=SERVICE, load=[load.Poisson(shop.order, rate=100, node="corner")]
+    )
+    simulate(flood)
+    monkeypatch.setattr(Mailbox, "offer", plant)
+    with pytest.raises(
+        InvariantBroken, match=r"bounds hold: corner/Corner.sellers has \d+ events queued, and room for"
+    ):
+        simulate(flood)
 
 
 def test_events_to_those_who_do_not_want_them_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:

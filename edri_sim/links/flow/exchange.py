@@ -15,7 +15,7 @@ from typing import Any
 from edri_sim import trace
 from edri_sim.links.flow.answers import Answers
 from edri_sim.links.flow.holdings import Holdings
-from edri_sim.links.flow.incoming import Incoming, Observe
+from edri_sim.links.flow.incoming import Incoming, Observe, Placed
 from edri_sim.links.flow.items import CONTROL, EVENTS, Item, Limits, News, Payload
 from edri_sim.links.flow.lives import Lives
 from edri_sim.links.flow.peer import Outgoing, Peer
@@ -49,12 +49,12 @@ class Exchange:
     """The flows of the router ``node`` in this life, its ``incarnation``.
 
     ``outbox`` is the identity of a durable outbox, which lives longer; None for one in memory. ``observe`` is told of
-    what is sent, resent and found to be a duplicate.
+    what is sent, resent and found to be a duplicate, and ``placed`` of the places of lanes that come, in their order.
     """
 
     def __init__(
         self, node: str, incarnation: int, *, outbox: int | None = None, limits: Limits | None = None,
-        observe: Observe | None = None,
+        observe: Observe | None = None, placed: Placed | None = None,
     ) -> None:  # fmt: skip
         self.node = node
         self.incarnation = incarnation
@@ -65,7 +65,7 @@ class Exchange:
         answers = Answers(self._holdings, self._lives)
         self._incoming = Incoming(
             node, incarnation, self._news_of, answers.handled, self._lives.learn, self._holdings.touch, observe,
-            self.limits.window,
+            placed, self.limits.window,
         )  # fmt: skip
         self.lanes = TunnelLanes(self._holdings)
         """The lanes of tunnels."""

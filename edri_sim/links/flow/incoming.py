@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from edri_sim import trace
+from edri_sim.audit import FlowLane
 from edri_sim.links.flow.items import EVENTS, Delivered, Gap, Item, News, Payload
 from edri_sim.links.flow.peer import Peer
 from edri_sim.links.flow.receive import ReceiveLane
@@ -34,6 +35,8 @@ Observe = Callable[[int, Item, str], None]
 """Told a stage of the trace, the item and the other router."""
 Handled = Callable[[Peer, int, int], None]
 """Told the origin and number of an event that the peer's handler has returned from."""
+Placed = Callable[[FlowLane, int, int], None]
+"""Told a lane, and the first and last place of it that came."""
 Learn = Callable[[str, int, float], None]
 """Told the name of a router, a life that it has been in, and the time."""
 
@@ -50,6 +53,7 @@ class Incoming:
         learn: Learn,
         touch: Callable[[Peer], None],
         observe: Observe | None,
+        placed: Placed | None,
         window: int,
     ) -> None:
         self.node = node
@@ -59,6 +63,7 @@ class Incoming:
         self._learn = learn
         self._touch = touch
         self._observe = observe
+        self._placed = placed
         self._window = window
         self._resets: dict[tuple[str, bytes], None] = {}
 
@@ -93,6 +98,9 @@ class Incoming:
         size = 0 if gap else len(data.payload) or 1
         duplicates = lane.duplicates
         for first, last, (arrived, its_flags) in lane.data(data.seq, data.places, data.base, size, (data, flags), now):
+            if self._placed is not None:
+                flow = FlowLane(self.node, self.incarnation, peer.name, lane.outbox, lane.generation, data.lane)
+                self._placed(flow, first, last)
             if its_flags & GAP:
                 self._report(Gap(peer.name, data.lane, first, last))
             elif arrived.kind == HANDLED:

@@ -117,6 +117,11 @@ class ReceiveLane:
             else:
                 self._waiting_bytes -= size
 
+    @property
+    def overfull(self) -> bool:
+        """Whether more events wait, for others or for room, than the window admits."""
+        return max(len(self._waiting), self.parked) > self._limit
+
     def park(self, size: int) -> None:
         """An event that was delivered has found no room yet."""
         self.parked += 1

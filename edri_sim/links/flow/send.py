@@ -152,6 +152,11 @@ class SendLane:
         """All rows that are not settled and not given up, in order."""
         return [row for row in self.rows.values() if row.item is not None]
 
+    @property
+    def overrun(self) -> bool:
+        """Whether more was sent than the receiver has admitted."""
+        return self.fresh - 1 > self.window and not self.resumed
+
     # The line
 
     def connect(self, now: float) -> None:

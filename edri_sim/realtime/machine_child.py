@@ -14,7 +14,6 @@ import random
 import socket
 import sys
 import time
-import traceback
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from edri_sim.realtime import signals
 from edri_sim.realtime.asking import Ask, Boot, Raised, Told, ToMachine, packed
 from edri_sim.realtime.host import LocalHost
 from edri_sim.realtime.launch import loop_factory
-from edri_sim.realtime.lifeline import Lifeline
+from edri_sim.realtime.lifeline import run_child
 from edri_sim.realtime.messages import MessageStream
 from edri_sim.realtime.rows import Counts, RowFile
 from edri_sim.scenario import Scenario
@@ -191,20 +190,7 @@ async def _serve(connection: socket.socket) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run a machine; the two arguments are file descriptors that the run has passed on."""
-    connection = socket.socket(fileno=int(arguments[0]))
-    # The run takes the end of the stream for the end of the process: this keeps it open until then.
-    os.dup(connection.fileno())
-    Lifeline(int(arguments[1]))
-    try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(connection))
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not sys.exit: threads that a worker left behind must not hold the process back.
-    os._exit(0)
+    run_child(arguments, _serve, loop_factory())
 
 
 if __name__ == "__main__":

@@ -8,15 +8,11 @@ child ends too, however busy it is.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
-import os
 import pickle
 import socket
 import sys
-import threading
-import traceback
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -29,6 +25,7 @@ from edri_sim.managers.loop_slot import LoopSlot
 from edri_sim.managers.serving import finish
 from edri_sim.managers.slot import WorkerPlan, handler_error
 from edri_sim.realtime import signals
+from edri_sim.realtime.lifeline import run_child
 from edri_sim.realtime.messages import (
     Answered,
     Begin,
@@ -323,12 +320,6 @@ def _unpack(plan: bytes) -> tuple[Any, Any, str, str]:
     return make, cls, label, node
 
 
-def _watch(lifeline: int) -> None:
-    with contextlib.suppress(OSError):
-        os.read(lifeline, 1)
-    os._exit(1)
-
-
 async def _serve(connection: socket.socket) -> None:
     await Child().serve(connection)
 
@@ -339,20 +330,7 @@ def main(arguments: list[str]) -> None:
     signals.ignore_interrupt()
     # No program is here to say where logs go: they go to stderr, which the node's program shares.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    connection = socket.socket(fileno=int(arguments[0]))
-    # The node takes the end of the stream for the end of the process, and kills what is left of it: this keeps the
-    # stream open until the process has ended, with all that it had to flush.
-    os.dup(connection.fileno())
-    threading.Thread(target=_watch, args=(int(arguments[1]),), name="lifeline", daemon=True).start()
-    try:
-        asyncio.run(_serve(connection))
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not sys.exit: threads that the worker left behind must not hold the child back.
-    os._exit(0)
+    run_child(arguments, _serve)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,19 @@ import asyncio
 import concurrent.futures
 from collections import deque
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from edri_sim.errors import TunnelClosed
+from edri_sim.routing.tunnel import CrossedEnd
 
 
-class ThreadEnd:
+class ThreadEnd(CrossedEnd):
     """As a :class:`~edri_sim.routing.tunnel.TunnelEnd`, which it reaches across."""
 
     def __init__(self, end: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._end = end
+        super().__init__(end)
         self._loop = loop
         self._given_up: deque[concurrent.futures.Future[Any]] = deque()
         """Calls of `receive` that nobody waited for to the end: what they get is for the next."""
-
-    def __repr__(self) -> str:
-        return repr(self._end)
 
     async def send(self, item: Any) -> None:
         """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
@@ -46,24 +43,9 @@ class ThreadEnd:
             self._end.check_lost()
             raise
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self.receive()
-        except TunnelClosed:
-            raise StopAsyncIteration from None
-
     def end(self) -> None:
         """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
         self._loop.call_soon_threadsafe(self._end.end)
-
-    @property
-    def left(self) -> bool:
-        """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
-        left: bool = self._end.left
-        return left
 
 
 class ThreadOpening:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -62,7 +63,40 @@ class Entrance(Protocol):
         """A handler has begun, and is told what comes by ``near``; the opener may send it ``window`` items."""
 
 
-class TunnelEnd(Generic[Out, In]):
+class Received(ABC, Generic[In]):
+    """What can be iterated over until the other side has ended."""
+
+    @abstractmethod
+    async def receive(self) -> In:
+        """The next item; raises TunnelClosed once there is none."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> In:
+        try:
+            return await self.receive()
+        except TunnelClosed:
+            raise StopAsyncIteration from None
+
+
+class CrossedEnd(Received[Any]):
+    """The end of a tunnel as it is seen from another loop than the one that it lives on."""
+
+    def __init__(self, end: Any) -> None:
+        self._end = end
+
+    def __repr__(self) -> str:
+        return repr(self._end)
+
+    @property
+    def left(self) -> bool:
+        """See :class:`TunnelEnd`."""
+        left: bool = self._end.left
+        return left
+
+
+class TunnelEnd(Received[In], Generic[Out, In]):
     """One end of an open tunnel: send items, iterate over what comes, and end one's own half.
 
     The handler of a ``Tunnel[Up, Down]`` gets a ``TunnelEnd[Down, Up]``; who opens it, a ``TunnelEnd[Up, Down]``.
@@ -142,15 +176,6 @@ class TunnelEnd(Generic[Out, In]):
             raise item
         found: In = item
         return found
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> In:
-        try:
-            return await self.receive()
-        except TunnelClosed:
-            raise StopAsyncIteration from None
 
     def end(self) -> None:
         """Send no more: the other side's iteration ends once it has read what was sent. Reading goes on."""

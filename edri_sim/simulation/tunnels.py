@@ -7,26 +7,24 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from edri_sim.errors import HostDown, TunnelClosed
+from edri_sim.errors import HostDown
+from edri_sim.routing.tunnel import CrossedEnd
 
 if TYPE_CHECKING:
     from edri_sim.node import Node
     from edri_sim.simulation.host import SimulatedHost
 
 
-class HostEnd:
+class HostEnd(CrossedEnd):
     """As a :class:`~edri_sim.routing.tunnel.TunnelEnd`, which it reaches across; raises HostDown as well."""
 
     def __init__(self, end: Any, host: SimulatedHost) -> None:
-        self._end = end
+        super().__init__(end)
         self._host = host
         self._given_up: deque[asyncio.Task[Any]] = deque()
         """Calls of `receive` that nobody waited for to the end: what they get is for the next."""
-
-    def __repr__(self) -> str:
-        return repr(self._end)
 
     async def send(self, item: Any) -> None:
         """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
@@ -44,24 +42,9 @@ class HostEnd:
             self._given_up.append(crossing)
             raise
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self.receive()
-        except TunnelClosed:
-            raise StopAsyncIteration from None
-
     def end(self) -> None:
         """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
         self._host.loop.call_soon(self._end.end)
-
-    @property
-    def left(self) -> bool:
-        """See :class:`~edri_sim.routing.tunnel.TunnelEnd`."""
-        left: bool = self._end.left
-        return left
 
     def close(self) -> None:
         """Nobody receives any more."""

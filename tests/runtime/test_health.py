@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -15,11 +15,11 @@ from edri_sim import Manager, Node, Worker, handles
 from edri_sim.errors import DeadlineExceeded, NodeStopped, ProviderLost
 from edri_sim.managers import saying
 from edri_sim.realtime import memory
-from edri_sim.routing.health import DEGRADED, FAILED, OK, STOPPING, Health, worst
+from edri_sim.routing.health import DEGRADED, FAILED, OK, STOPPING, Health, PoolHealth, worst
 from tests.links.cluster import Cluster, connector_of
 from tests.runtime.breakers import Break, Brittle, Sleep, Sleeper
 from tests.runtime.cast import Ask, Ear, Gate, Told
-from tests.worlds import World, pool_of, quick, until
+from tests.worlds import World, pool_of, quick, turns, until
 
 
 def test_a_node_counts_what_it_has_to_do(world: World) -> None:
@@ -58,6 +58,15 @@ class Deaf(Worker):
         return await Sleeper.sleep(self, event)  # type: ignore[arg-type]
 
 
+async def shows(node: Node, part: int, condition: Callable[[PoolHealth], bool]) -> None:
+    """Wait until the health of a part's pool is so."""
+    for _ in range(5_000):
+        if condition((await node.health()).parts[part].pools[0]):
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("in vain waited for the pool's health")
+
+
 def test_it_shows_deaths_restarts_and_who_is_stuck(world: World) -> None:
     async def main() -> None:
         crew = pool_of(Brittle, size=2, restarts=0, within=100)
@@ -69,14 +78,11 @@ def test_it_shows_deaths_restarts_and_who_is_stuck(world: World) -> None:
             pool = health.parts[0].pools[0]
             assert (pool.state, pool.workers, pool.restarts) == (DEGRADED, 1, 0)
             assert pool.reason.startswith("more than 0 workers died within 100 s; last, worker 0 died: is broken: its")
-            await asyncio.sleep(0.1)
-            pool = (await node.health()).parts[0].pools[0]
-            assert (pool.workers, pool.restarts) == (2, 1)
+            await shows(node, 0, lambda pool: (pool.workers, pool.restarts) == (2, 1))
             with pytest.raises(DeadlineExceeded):
                 await node.request(Sleep(0.2, deaf=True), timeout=0.02)
             assert (await node.health()).parts[1].pools[0].stuck == 1
-            await asyncio.sleep(0.3)
-            assert (await node.health()).parts[1].pools[0].stuck == 0
+            await shows(node, 1, lambda pool: pool.stuck == 0)
 
     world.run(main)
 
@@ -160,7 +166,7 @@ def test_a_node_that_drains_says_so_and_one_that_is_stopped_has_no_health(world:
         asked = asyncio.ensure_future(node.request(Ask("x"), timeout=20))
         await until(lambda: gate.waiting)
         stopping = asyncio.ensure_future(node.stop())
-        await asyncio.sleep(0.01)
+        await turns(20)
         assert (await node.health()).state == STOPPING
         gate.open()
         await asked

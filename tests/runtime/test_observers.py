@@ -16,7 +16,7 @@ from edri_sim.routing.observing import Observation
 from tests.links.cluster import Cluster
 from tests.runtime.breakers import Sleep, Sleeper
 from tests.runtime.cast import Ask, Echo, Told
-from tests.worlds import World, pool_of, quick, records, until
+from tests.worlds import World, pool_of, quick, records, turns, until
 
 
 @event(name="observers.Sum")
@@ -89,7 +89,7 @@ def test_it_sees_every_kind_of_end(world: World) -> None:
             with pytest.raises(NoRoute):
                 await node.request(Ask(), timeout=10)
             gone = asyncio.ensure_future(node.request(Sleep(10), timeout=10))
-            await asyncio.sleep(0.01)
+            await turns(20)
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
 
@@ -129,6 +129,7 @@ def test_a_slow_observer_slows_nobody_and_misses_the_oldest(world: World, monkey
     monkeypatch.setattr(observing, "ROOM", 5)
     seen: list[int] = []
     gate: list[asyncio.Event] = []
+    begun: list[int] = []
 
     class Slow(Manager):
         async def start(self) -> None:
@@ -136,13 +137,14 @@ def test_a_slow_observer_slows_nobody_and_misses_the_oldest(world: World, monkey
 
         @observes
         async def sum(self, observation: Observation[Sum]) -> None:
+            begun.append(observation.event.a)
             await gate[0].wait()
             seen.append(observation.event.a)
 
     async def main() -> None:
         async with Node("solo", Slow, Adder, **quick()) as node:
             assert await node.request(Sum(0, 0), timeout=10) == 0
-            await asyncio.sleep(0.001)  # It has the first, and never lets it go before the others have passed.
+            await until(lambda: begun)  # It has the first, and never lets it go before the others have passed.
             for number in range(1, 21):
                 assert await node.request(Sum(number, 0), timeout=10) == number
             gate[0].set()
@@ -177,16 +179,19 @@ def test_an_observer_that_raises_is_logged_and_goes_on_and_harms_no_request(worl
 
 
 def test_an_observer_that_hangs_does_not_hold_a_stop_up_for_long(world: World) -> None:
+    begun: list[int] = []
+
     class Hanging(Manager):
         @observes
         async def sum(self, observation: Observation[Sum]) -> None:
+            begun.append(observation.event.a)
             await asyncio.get_running_loop().create_future()
 
     async def main() -> float:
         loop = asyncio.get_running_loop()
         async with Node("solo", Hanging, Adder, **quick(drain_timeout=0.05)) as node:
             await node.request(Sum(1, 1), timeout=10)
-            await asyncio.sleep(0.001)
+            await until(lambda: begun)
             await node.request(Sum(1, 1), timeout=10)
             began = loop.time()
         return loop.time() - began

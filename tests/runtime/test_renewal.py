@@ -14,7 +14,7 @@ from edri_sim.managers.worker import Component
 from edri_sim.routing.observing import Observation
 from tests.runtime.breakers import Break, Sleep
 from tests.runtime.cast import Ask, Enter, Gate, Letters, Told
-from tests.worlds import MODES, World, quick, records, until
+from tests.worlds import MODES, World, quick, records, turns, until
 
 
 class One(Worker):
@@ -52,9 +52,9 @@ def test_what_runs_ends_in_the_old_code_and_what_waits_is_done_by_the_new(world:
             asked = [asyncio.ensure_future(node.request(Ask(str(n)), timeout=20)) for n in range(9)]
             await until(lambda: len(gate.waiting) == 2)
             renewed = asyncio.ensure_future(node.renew(1, crew(Two, mode=mode)))
-            await asyncio.sleep(0.01)
+            await turns(20)
             late = asyncio.ensure_future(node.request(Ask("late"), timeout=20))
-            await asyncio.sleep(0.01)
+            await turns(20)
             assert not any(one.done() for one in (*asked, late, renewed))
             gate.open()
             await renewed
@@ -104,7 +104,7 @@ def test_a_new_manager_that_does_not_start_leaves_the_old_one_at_work(world: Wor
             asked = [asyncio.ensure_future(node.request(Ask(str(n)), timeout=20)) for n in range(3)]
             await until(lambda: gate.waiting)
             renewed = asyncio.ensure_future(node.renew(1, crew(Broken, mode=mode)))
-            await asyncio.sleep(0.01)
+            await turns(20)
             gate.open()
             with pytest.raises((LookupError, HandlerError), match="cannot start"):
                 await renewed
@@ -163,9 +163,9 @@ def test_a_manager_and_its_pool_that_wait_for_each_other_come_to_rest(world: Wor
             first = asyncio.ensure_future(node.request(Ask("first"), timeout=20))
             await until(lambda: gate.waiting)
             renewed = asyncio.ensure_future(node.renew(1, Both))
-            await asyncio.sleep(0.01)
+            await turns(20)
             second = asyncio.ensure_future(node.request(Ask("second"), timeout=20))
-            await asyncio.sleep(0.01)
+            await turns(20)
             assert gate.waiting == ["worker"]  # The second waits for the new manager.
             gate.open()
             assert await first == "from the manager"
@@ -197,7 +197,7 @@ def test_a_handler_that_takes_too_long_is_cancelled_and_its_request_fails(world:
         async with Node("solo", lambda: letters, Old, **quick(drain_timeout=0.05)) as node:
             asked = asyncio.ensure_future(node.request(Ask("x"), timeout=20))
             await node.notify(Told(1))
-            await asyncio.sleep(0.01)
+            await turns(20)
             await node.renew(1, New)
             with pytest.raises(ProviderLost, match=r"its manager was replaced, and it did not end within 0.05 s"):
                 await asked
@@ -238,7 +238,7 @@ def test_what_the_new_manager_has_no_handler_for_is_placed_elsewhere_or_given_up
             await node.notify(Told(1))
             orphan = asyncio.ensure_future(node.request(Break(), timeout=20))
             renewed = asyncio.ensure_future(node.renew(2, New))
-            await asyncio.sleep(0.01)
+            await turns(20)
             gate.open()
             await renewed
             assert await asyncio.gather(*asked) == ["old", "new"]
@@ -295,9 +295,9 @@ def test_a_stop_waits_for_a_renewal_that_is_under_way(world: World) -> None:
         asked = asyncio.ensure_future(node.request(Ask("x"), timeout=20))
         await until(lambda: gate.waiting)
         renewed = asyncio.ensure_future(node.renew(1, crew(Two)))
-        await asyncio.sleep(0.01)
+        await turns(20)
         stopped = asyncio.ensure_future(node.stop())
-        await asyncio.sleep(0.01)
+        await turns(20)
         gate.open()
         assert await asked == "one x"
         await renewed
@@ -318,7 +318,7 @@ def test_a_renewal_that_is_cancelled_leaves_the_old_one_at_work(world: World) ->
             asked = [asyncio.ensure_future(node.request(Ask(str(n)), timeout=20)) for n in range(2)]
             await until(lambda: gate.waiting)
             renewed = asyncio.ensure_future(node.renew(1, crew(Two)))
-            await asyncio.sleep(0.01)
+            await turns(20)
             renewed.cancel()
             await asyncio.gather(renewed, return_exceptions=True)
             gate.open()

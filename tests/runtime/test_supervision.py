@@ -15,7 +15,7 @@ from edri_sim.managers.pool import Pool
 from edri_sim.routing.health import HealthChanged
 from tests.runtime.breakers import Break, Brittle, Keep, PlainBrittle, Repeated, Try
 from tests.runtime.cast import Ask, Gate, Letters
-from tests.worlds import World, pool_of, quick, records, until
+from tests.worlds import World, pool_of, quick, records, turns, until
 
 
 class Changes(Manager):
@@ -218,7 +218,7 @@ def test_what_waits_at_a_pool_that_fails_goes_to_another_provider(world: World) 
             await until(lambda: gate.waiting)
             breaks = asyncio.ensure_future(node.request(Break(), timeout=20))
             queued = [asyncio.ensure_future(node.request(Break(str(n)), timeout=20)) for n in range(4)]
-            await asyncio.sleep(0.01)  # One is queued behind the break, and three wait for room.
+            await turns(20)  # One is queued behind the break, and three wait for room.
             gate.open()
             assert await held == "held"
             with pytest.raises(ProviderLost):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from edri_sim.service import Costs
 from edri_sim.storing import Changed, Opened, Set, announcer, pack
 from tests.links.cluster import Cluster
 from tests.store.shelf import Listener, solo
-from tests.worlds import World, quick, records, until
+from tests.worlds import World, quick, records, turns, until
 
 
 def test_every_change_is_heard_in_order_here_and_elsewhere(world: World) -> None:
@@ -113,12 +112,11 @@ def test_who_is_slow_to_listen_holds_the_writers_up_and_misses_nothing(
     async def main() -> None:
         async with solo(made) as node:
             store = Store.of(node)
-            writes: list[asyncio.Task[Any]] = []
+            writes: list[asyncio.Task[int]] = []
             for number in range(30):
                 writes.append(asyncio.ensure_future(store.set("a", number)))
-                await asyncio.sleep(0.001)
-            done = sum(write.done() for write in writes)
-            assert 5 < done < 15
+                await turns(100)
+            assert 5 < sum(write.done() for write in writes) < 15
             slow[0].go_on.set()
             await asyncio.gather(*writes)
             await until(lambda: len(slow[0].heard) == 30)

@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from edri_sim import errors as errors
     from edri_sim import faults as faults
+    from edri_sim import load as load
     from edri_sim import scheduling as scheduling
     from edri_sim import service as service
     from edri_sim import storing as storing
@@ -83,7 +84,7 @@ _HOME = {
     "sleep": "edri_sim.managers.blocking",
 }
 
-_MODULES = ("errors", "faults", "scheduling", "service", "storing", "supervision")
+_MODULES = ("errors", "faults", "load", "scheduling", "service", "storing", "supervision")
 
 __all__ = [*_HOME, *_MODULES]  # one table says where each name lives, and it is the list too
 

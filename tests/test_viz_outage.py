@@ -108,7 +108,7 @@ def strips(ax: Axes, colour: str) -> list[tuple[float, float]]:
 
 def test_the_curves_count_what_was_accepted_and_what_arrived(run: Run) -> None:
     ax = run.plot.timeline("left", "right")
-    for label in ("accepted by the outbox", "delivered, or given up"):
+    for label in ("sent: accepted by the outbox", "delivered, or given up"):
         times, totals = curve(ax, label)
         assert (times[0], totals[0]) == (0, 0)
         assert (times[-1], totals[-1]) == (run.duration, COUNT)
@@ -122,11 +122,11 @@ def test_while_the_link_is_cut_one_curve_climbs_and_the_other_stands_still(run: 
     ax = run.plot.timeline("left", "right")
     until = OUTAGE.at + OUTAGE.duration
     grown = {}
-    for label in ("accepted by the outbox", "delivered, or given up"):
+    for label in ("sent: accepted by the outbox", "delivered, or given up"):
         times, totals = curve(ax, label)
         grown[label] = sum(OUTAGE.at + 0.01 < time < until for time in times[1:-1])
         assert totals[-1] == COUNT
-    assert grown["accepted by the outbox"] >= 25
+    assert grown["sent: accepted by the outbox"] >= 25
     assert grown["delivered, or given up"] == 0
 
 
@@ -146,7 +146,7 @@ def test_marks_and_the_hatched_fault_are_named(run: Run) -> None:
 
 def test_without_an_outage_nothing_is_held_or_sent_again() -> None:
     ax = simulate([], seconds=1.0).plot.timeline("left", "right")
-    assert legend(ax) == ["backlog", "accepted by the outbox", "delivered, or given up"]
+    assert legend(ax) == ["backlog", "sent: accepted by the outbox", "delivered, or given up"]
     assert not [patch for patch in ax.patches if patch.get_hatch() == "//"]
 
 

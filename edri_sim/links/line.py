@@ -48,6 +48,9 @@ DOUBT = 1.0
 """Seconds of silence after which a line among several is asked whether it is there, and within which it has to answer:
 else another is better."""
 
+_PLAIN = ": this node has no certificates (tls_cert, tls_key, tls_ca), and a switch that has some speaks with no other"
+"""What may be the matter where a plain line comes up and is not taken."""
+
 
 class SwitchLine:
     """The line to one switch."""
@@ -158,12 +161,17 @@ class SwitchLine:
                 self._stream.send(encode(fabric.hello()))
                 await self._greeted
         except TimeoutError:
-            return "it does not answer"
+            return f"it does not answer{self._doubt_plain()}"
         except (OSError, UnicodeError) as error:  # The latter for a name that can't be one.
             return str(error) or type(error).__name__
         except ConnectionAbortedByPeer as error:
-            return str(error)
+            return f"{error}{self._doubt_plain()}"
         return ""
+
+    def _doubt_plain(self) -> str:
+        """A guess, for a line that came up and was not taken without a word."""
+        silent = self._stream is not None and not self._rejected
+        return _PLAIN if silent and self._fabric.credentials.tls is None else ""
 
     def _new_stream(self) -> FrameStream:
         return FrameStream(

@@ -58,7 +58,7 @@ def _curves(ax: Axes, run: Run, crossings: Sequence[Crossing], seconds: ToSecond
         times, _at(accepted, times), _at(settled, times), step="post", color=BACKLOG, alpha=0.45, linewidth=0,
         label="backlog",
     )  # fmt: skip
-    ax.step(*accepted, where="post", color=ACCEPTED, linewidth=2, label="accepted by the outbox")
+    ax.step(*accepted, where="post", color=ACCEPTED, linewidth=2, label="sent: accepted by the outbox")
     ax.step(*settled, where="post", color=DELIVERED, linewidth=2, linestyle="--", label="delivered, or given up")
 
 

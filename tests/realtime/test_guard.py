@@ -9,13 +9,14 @@ import pytest
 
 from edri_sim import Manager, Node, Notification, Settings, Simulation, Switch, Topology, event, handles, part
 from edri_sim.errors import SettingsError
+from edri_sim.links import line
 from edri_sim.links.guard import read_permissions
 from edri_sim.links.switch import SwitchConfig
 from edri_sim.realtime.host import LocalHost
 from edri_sim.settings import SwitchSettings
 from tests.realtime.programs import free_address
 from tests.runtime.cast import Letters
-from tests.worlds import until
+from tests.worlds import records, until
 
 FILE = """
 [allow.web]
@@ -129,6 +130,17 @@ async def test_a_node_shows_the_certificate_of_its_settings(folder: Path) -> Non
             await node.notify(Note("in private"))
             await until(lambda: heard == ["in private"] and hub.counts.get("refused, UNAUTHORISED"))
             assert list(hub.ports) == ["there", "here"]
+
+
+async def test_a_plain_node_at_a_switch_with_certificates_is_told_what_it_may_lack(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "GREETING_WITHIN", 0.2)
+    config = SwitchConfig.of(SwitchSettings(**files(folder, "hub")))
+    with records("edri_sim.connector") as kept:
+        async with Switch("hub", "127.0.0.1:0", config=config) as hub, Node("a", switches=[str(hub.address)]):
+            await until(lambda: kept.at("WARNING"), "a word of the line")
+    assert "this node has no certificates (tls_cert, tls_key, tls_ca)" in kept.at("WARNING")[0].getMessage()
 
 
 async def test_a_node_with_certificates_may_talk_to_other_machines(folder: Path) -> None:

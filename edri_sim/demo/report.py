@@ -39,8 +39,8 @@ _BUSY = (
 _CUT = (
     "the camera, the switch and the album shortly before the link healed",
     "The camera tells the album of each photo it takes, by way of the switch hub. Here the link between camera and hub "
-    "is cut, in simulated time. The first figure on a line is how many events had crossed it by then, the second how "
-    "many wait in the camera's outbox. The album has lost nothing but time.",
+    "is cut, in simulated time. On a line stands how many events had passed it by then, and in the camera's box how "
+    "many wait in its outbox. The album has lost nothing but time.",
 )
 _REAL_OUTAGE = (
     "events accepted and delivered over real time, with the backlog of the outage between the two curves",
